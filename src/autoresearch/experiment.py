@@ -1,0 +1,93 @@
+"""The nouns: what an experiment is and what is known of it.
+
+All are facts: frozen, and never changed once an experiment has its verdict.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Verdict(StrEnum):
+    """What became of an experiment."""
+
+    KEEP = "keep"  # better: the new incumbent
+    DISCARD = "discard"  # not better
+    CRASH = "crash"  # ended by itself without a result
+    TIMEOUT = "timeout"  # stopped by the harness's clock
+    INVALID = "invalid"  # broke a rule
+    FAILED = "failed"  # the researcher gave nothing usable
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a researcher says of the change that it has just made in its desk.
+
+    `details` is for the researcher itself: it comes back in the history and is never interpreted.
+    """
+
+    description: str  # one line, for the log and the chart
+    hypothesis: str = ""
+    details: Mapping[str, Any] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of an experiment with one seed.
+
+    `figures` is what the run reported of itself and what the harness measured: `seconds` (whole
+    run, process start to score), `training_seconds` (the harness's clock), `startup_seconds`,
+    `scoring_seconds`, `peak_memory_mb`, and where the lab says them `num_params`, `tokens`,
+    `num_steps`, ... Only the score decides anything.
+    """
+
+    index: int  # 0, 1, ... within the experiment
+    seed: int
+    outcome: str  # "scored", a Verdict without a score, or "interrupted"
+    started_at: str  # ISO 8601, UTC
+    score: float | None = None
+    reason: str = ""
+    figures: Mapping[str, float] = NOTHING
+    config: Mapping[str, Any] = NOTHING  # the resolved configuration that actually ran
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One proposed change to the editable files. Number 0 is the baseline."""
+
+    number: int
+    parent: int | None  # the experiment whose files it started from; None for the baseline
+    started_at: str  # ISO 8601, UTC
+    finished_at: str | None = None
+    commit: str | None = None  # None until something was proposed
+    description: str = ""
+    hypothesis: str = ""
+    researcher: str = ""
+    details: Mapping[str, Any] = NOTHING
+    verdict: Verdict | None = None  # None while it is open
+    reason: str = ""  # the verdict in one sentence
+    score: float | None = None  # None when there is none
+    delta: float | None = None  # score minus the incumbent's score at that moment
+    seconds: float | None = None  # wall time of the whole experiment, proposal included
+    runs: tuple[Run, ...] = field(default=())
+
+    @property
+    def is_open(self) -> bool:
+        return self.verdict is None
+
+    @property
+    def is_kept(self) -> bool:
+        return self.verdict is Verdict.KEEP
+
+    @property
+    def last_run(self) -> Run | None:
+        return self.runs[-1] if self.runs else None
+
+
+def incumbent(experiments: tuple[Experiment, ...]) -> Experiment | None:
+    """The latest kept experiment: what the next change starts from."""
+    return next((each for each in reversed(experiments) if each.is_kept), None)
