@@ -6,10 +6,7 @@ All are facts: frozen, and never changed once an experiment has its verdict.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Verdict(StrEnum):
@@ -32,7 +29,7 @@ class Proposal:
 
     description: str  # one line, for the log and the chart
     hypothesis: str = ""
-    details: Mapping[str, Any] = NOTHING
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +48,10 @@ class Run:
     started_at: str  # ISO 8601, UTC
     score: float | None = None
     reason: str = ""
-    figures: Mapping[str, float] = NOTHING
-    config: Mapping[str, Any] = NOTHING  # the resolved configuration that actually ran
+    figures: Mapping[str, float] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # the resolved configuration that actually ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Experiment:
     description: str = ""
     hypothesis: str = ""
     researcher: str = ""
-    details: Mapping[str, Any] = NOTHING
+    details: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None  # None while it is open
     reason: str = ""  # the verdict in one sentence
     score: float | None = None  # None when there is none

@@ -1,4 +1,5 @@
 """program.md -> Program. (Interface only; being written.)"""
+
 from dataclasses import dataclass, field
 
 
