@@ -1,6 +1,71 @@
-"""program.md -> Program. (Interface only; being written.)"""
+"""program.md -> Program: the strategy, which is prose, and the contract, which is optional YAML.
 
-from dataclasses import dataclass, field
+    ---
+    editable: train.py            # or a list
+    locked: [prepare.py]
+    commands: {prepare: python prepare.py, train: python train.py, score: python prepare.py score}
+    metric: val_bpb
+    direction: lower              # or higher
+    budget: 5m                    # training time of one run: 300s, 5m, 1h30m, 90
+    limits: {startup: 10m, scoring: 10m, memory: 8GB, log: 16MB, artifact: 4GB,
+             editable_size: 256KB, experiments: 100, time: 8h}
+    ---
+    Prose for the researcher, in any wording.
+
+Every key may be left out, and so may the whole contract: prose that happens to start with a `---`
+rule stays prose. Every complaint is a `ProgramError` that names the file and the line.
+"""
+
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+import yaml
+
+from autoresearch.errors import ProgramError
+from autoresearch.frontmatter import Problem, Section, compose, split, value, values, wrong
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "sec": 1.0, "": 1.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
+_EXPONENTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+_METRIC = re.compile(r"[A-Za-z_][\w./@-]*", re.ASCII)
+_LONGEST_SECONDS = 366 * 86400.0
+_OURS = {".git", ".autoresearch"}  # with all that they hold, never the researcher's
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `300s`, `5m`, `1h30m`, `1.5h`, `2d` or plain `90`.
+
+    ValueError, which says what to write, for anything else: zero, negative, above a year.
+    """
+    clean = text.strip().lower()
+    position, total, unit = 0, 0.0, math.inf
+    while match := _DURATION.match(clean, position):
+        seconds = _SECONDS.get(match[2], math.inf)
+        is_bare = not match[2] and (position > 0 or match.end() < len(clean))  # the 30 of `1h30`
+        if seconds >= unit or is_bare:  # unknown, twice, or out of order
+            break
+        total, unit, position = total + float(match[1]) * seconds, seconds, match.end()
+    if position != len(clean) or not 0 < total <= _LONGEST_SECONDS:
+        raise ValueError(f"{text!r} is not a duration; write 90s, 5m, 1h30m or 8h")
+    return total
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `8GB`, `512MB`, `256KB`, `1.5G`, `4GiB` or plain `4096`; a K is always 1024.
+
+    ValueError, which says what to write, for anything else, zero and negative ones included.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = float(match[1]) * 2 ** _EXPONENTS[match[2].lower()] if match else 0.0
+    if not 1 <= size < 2**63:
+        raise ValueError(f"{text!r} is not a size; write 8GB, 512MB or 256KB")
+    return int(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +103,167 @@ class Program:
     direction: str = "lower"  # or "higher"
     budget_seconds: float = 300.0  # training time of one run
     limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and parse a file. Bytes that are no text become U+FFFD: prose may hold anything."""
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ProgramError(
+                f"{path} cannot be read: {error.strerror}. Write your strategy there, in plain "
+                "words, or let `autoresearch init` write a first one."
+            ) from error
+        encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+        return cls.parse(data.decode(encoding, errors="replace"), path.name)
+
+    @classmethod
+    def parse(cls, text: str, where: str = "program.md") -> Self:
+        """The program that a text describes; `where` is what a `ProgramError` calls the text."""
+        front, body = split(text)
+        if front is None:
+            return cls(body=body)
+        try:
+            root = compose(front)
+            program = cls(body=body, **_CONTRACT(root))
+            program._check(root)
+        except Problem as problem:
+            raise ProgramError(f"{where} line {problem.line}: {problem}") from problem
+        return program
+
+    def _check(self, root: yaml.Node) -> None:
+        """No file is both editable and locked, also where `Train.py` and `train.py` are one."""
+        locked = {name.casefold() for name in self.locked}
+        both = [name for name in self.editable if name.casefold() in locked]
+        if both:
+            keys = {key.value: key for key, _ in root.value}
+            node = keys.get("editable") or keys["locked"]
+            default = "" if "locked" in keys else ", which it is unless `locked` names other files"
+            raise wrong(node, "editable", f"{both[0]} is also locked{default}; keep it in one list")
+
+    def contract(self) -> dict[str, Any]:
+        """Everything but the body, as plain JSON values: what a study promises to keep to."""
+        everything = asdict(self)
+        del everything["body"]
+        return {key: _plain(each) for key, each in everything.items()}
+
+    @classmethod
+    def from_contract(cls, contract: Mapping[str, Any], body: str = "") -> Self:
+        """The program whose `contract()` this is, with another body."""
+        try:
+            rest = {key: _frozen(each) for key, each in contract.items()}
+            commands, limits = Commands(**rest.pop("commands")), Limits(**rest.pop("limits"))
+            return cls(body=body, commands=commands, limits=limits, **rest)
+        except (TypeError, KeyError) as error:
+            raise ProgramError(
+                f"the saved contract of this study cannot be read ({error}): another version of "
+                "autoresearch made it. Start a new study with another tag."
+            ) from error
+
+    def is_better(self, score: float, than: float) -> bool:
+        """Whether a score beats another, strictly, in the metric's direction. NaN never does."""
+        return score < than if self.direction == "lower" else score > than
+
+
+def _plain(item: Any) -> Any:
+    """Tuples as lists, all the way down: the same before and after a trip through JSON."""
+    if isinstance(item, dict):
+        return {key: _plain(each) for key, each in item.items()}
+    return list(item) if isinstance(item, tuple) else item
+
+
+def _frozen(item: Any) -> Any:
+    """The inverse of `_plain`."""
+    if isinstance(item, dict):
+        return {key: _frozen(each) for key, each in item.items()}
+    return tuple(item) if isinstance(item, list) else item
+
+
+def _file_name(text: str) -> str:
+    """A relative path inside the lab, in its shortest form."""
+    path = PurePosixPath(text)
+    if path.is_absolute() or text.startswith("~") or ".." in path.parts:
+        raise ValueError(f"{text!r} leads out of the lab; name files relative to program.md")
+    if not path.parts or "\\" in text or not text.isprintable():
+        raise ValueError(f"{text!r} is not a file name; write one like train.py or src/model.py")
+    return str(path)
+
+
+def _locked_files(node: yaml.Node, path: str) -> tuple[str, ...]:
+    """File names without repetition; the list may be empty."""
+    return tuple(dict.fromkeys(values(node, path, value(_file_name))))
+
+
+def _editable_files(node: yaml.Node, path: str) -> tuple[str, ...]:
+    """As `_locked_files`, but there must be one, and some files are never the researcher's."""
+    names = _locked_files(node, path)
+    if not names:
+        raise wrong(node, path, "no file is editable; name at least one, such as train.py")
+    for name in names:
+        folded = PurePosixPath(name.casefold())
+        if _OURS.intersection(folded.parts) or folded == PurePosixPath("program.md"):
+            raise wrong(node, path, f"{name} is never the researcher's to edit; name another file")
+    return names
+
+
+def _command(node: yaml.Node, path: str) -> tuple[str, ...]:
+    """An argument list: a list as it is, a string split as a shell would."""
+    single = isinstance(node, yaml.ScalarNode)
+    words = value(_words)(node, path) if single else tuple(values(node, path, value(str)))
+    if not words or not words[0]:
+        raise wrong(node, path, "names no command; write one like `python train.py`")
+    return words
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} cannot be split into words ({error}); close the quotes"
+        ) from error
+
+
+def _metric(text: str) -> str:
+    if not _METRIC.fullmatch(text):
+        raise ValueError(f"{text!r} is not a metric's name; write one like val_bpb")
+    return text
+
+
+def _direction(text: str) -> str:
+    if text not in ("lower", "higher"):
+        raise ValueError(f"{text!r} is no direction; write `lower` or `higher`: what is better")
+    return text
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError(f"{text!r} is not a whole number from 0 up; write one like 100")
+    return int(text)
+
+
+_COMMANDS = Section({name: (name, _command) for name in ("prepare", "train", "score")}, Commands)
+_LIMITS = Section(
+    {
+        "startup": ("startup_seconds", value(parse_duration)),
+        "scoring": ("scoring_seconds", value(parse_duration)),
+        "memory": ("memory_bytes", value(parse_size)),
+        "log": ("log_bytes", value(parse_size)),
+        "artifact": ("artifact_bytes", value(parse_size)),
+        "editable_size": ("editable_bytes", value(parse_size)),
+        "experiments": ("experiments", value(_count)),
+        "time": ("study_seconds", value(parse_duration)),
+    },
+    Limits,
+)
+_CONTRACT = Section(
+    {
+        "editable": ("editable", _editable_files),
+        "locked": ("locked", _locked_files),
+        "commands": ("commands", _COMMANDS),
+        "metric": ("metric", value(_metric)),
+        "direction": ("direction", value(_direction)),
+        "budget": ("budget_seconds", value(parse_duration)),
+        "limits": ("limits", _LIMITS),
+    }
+)

@@ -1,0 +1,242 @@
+"""The lab: a folder of a git repository that holds the three files.
+
+Keep and revert are facts, not surgery. Every attempt becomes a commit that
+refs/autoresearch/<tag>/<number> names; the branch autoresearch/<tag> names the incumbent. The
+user's own branch, index and files are read, never written.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from autoresearch import git
+from autoresearch.errors import Failed, Invalid, LabError, StudyError
+from autoresearch.program import Program
+from autoresearch.text import clean_line
+
+HOME = ".autoresearch"  # our own folder inside the lab; it ignores itself
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A lab that is there: its folder, its repository, and where in that it lies."""
+
+    root: Path
+    repository: Path
+    prefix: str  # "" or "path/of/the/lab/" inside the repository
+
+    @classmethod
+    def open(cls, folder: Path) -> "Lab":
+        """The lab at `folder`. Raises LabError when it is none."""
+        root = folder.resolve()
+        if not (root / "program.md").is_file():
+            raise LabError(
+                f"{root} is no lab: it has no program.md. Go to your lab, or make one here with "
+                "`autoresearch init`."
+            )
+        top = git.toplevel(root)
+        if top is None:
+            raise LabError(f"{root} is in no git repository: run `git init` there first")
+        prefix = root.relative_to(top.resolve()).as_posix()
+        return cls(root, top, "" if prefix == "." else f"{prefix}/")
+
+    @property
+    def home(self) -> Path:
+        """Our own folder in the lab, made on first use, invisible to git."""
+        home = self.root / HOME
+        if not (home / ".gitignore").exists():
+            home.mkdir(exist_ok=True)
+            (home / ".gitignore").write_text("*\n")
+        return home
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """One engine a lab. The system gives the lock back however the engine ends."""
+        with (self.home / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.seek(0)
+                pid = file.read().strip() or "unknown"
+                raise StudyError(
+                    f"another autoresearch (process {pid}) is at work in {self.root}: "
+                    "watch it with `autoresearch status`, or stop it first"
+                ) from error
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def is_running(self) -> bool:
+        """True while an engine works in this lab."""
+        path = self.root / HOME / "lock"
+        if not path.exists():
+            return False
+        with path.open("r") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
+
+    # files and commits
+
+    def disk(self, program: Program) -> dict[str, bytes]:
+        """The contract's files as they lie on the disk now."""
+        return {name: self._read(name) for name in (*program.editable, *program.locked)}
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.root / name).read_bytes()
+        except OSError as error:
+            raise LabError(
+                f"{self.root / name} cannot be read ({error.strerror}), and program.md names it: "
+                "put it there, or name another file"
+            ) from error
+
+    def snapshot(self, contents: Mapping[str, bytes], message: str, onto: str | None) -> str:
+        """A commit on `onto` with these files of the lab replaced."""
+        known = git.files(self.repository, onto, self.prefix) if onto else {}
+        changed = {
+            self.prefix + name: git.Entry(
+                known[name].mode if name in known else "100644",
+                git.write_blob(self.repository, content),
+            )
+            for name, content in contents.items()
+        }
+        return git.write_commit(self.repository, onto, changed, message)
+
+    def head(self) -> str | None:
+        return git.resolve(self.repository, "HEAD")
+
+    def contents(self, commit: str, names: tuple[str, ...]) -> dict[str, bytes]:
+        """Some files of the lab as a commit has them; one that it has not is left out."""
+        entries = git.files(self.repository, commit, self.prefix)
+        blobs = git.read_blobs(self.repository, [entries[n].blob for n in names if n in entries])
+        return {name: blobs[entries[name].blob] for name in names if name in entries}
+
+    def lay_out(self, commit: str, folder: Path, names: tuple[str, ...] | None = None) -> Path:
+        """Write the lab's files of a commit into a new folder, with no git in it; returns it."""
+        entries = git.files(self.repository, commit, self.prefix)
+        wanted = {n: e for n, e in entries.items() if names is None or n in names}
+        blobs = git.read_blobs(self.repository, [each.blob for each in wanted.values()])
+        folder.mkdir(parents=True)
+        for name, entry in wanted.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if entry.mode == "120000":
+                path.symlink_to(os.fsdecode(blobs[entry.blob]))
+            else:
+                path.write_bytes(blobs[entry.blob])
+                path.chmod(0o755 if entry.mode == "100755" else 0o644)
+        return folder
+
+    def commit_desk(self, desk: Path, program: Program, parent: str, message: str) -> str:
+        """The desk's editable files as a commit on `parent`.
+
+        Raises Invalid when a locked file was changed or a file is no plain file or too large,
+        Failed when nothing was changed.
+        """
+        before = self.contents(parent, (*program.editable, *program.locked))
+        for name in program.locked:
+            if read_plain(desk, name) != before.get(name):
+                raise Invalid(f"changed {name}, which is locked")
+        after = {name: read_plain(desk, name) for name in program.editable}
+        if all(after[name] == before.get(name) for name in program.editable):
+            raise Failed("the proposal changes nothing")
+        size = sum(map(len, after.values()))
+        if size > program.limits.editable_bytes:
+            limit = program.limits.editable_bytes
+            raise Invalid(f"the editable files have {size:,} bytes, more than {limit:,}")
+        return self.snapshot(after, message, parent)
+
+    def diff(self, old: str, new: str, program: Program) -> str:
+        """Unified diff of the editable files between two commits."""
+        paths = [self.prefix + name for name in program.editable]
+        text = git.diff(self.repository, old, new, paths)
+        return text.replace(f"a/{self.prefix}", "a/").replace(f"b/{self.prefix}", "b/")
+
+    # refs and folders of a study
+
+    def attempt_ref(self, tag: str, number: int) -> str:
+        return f"refs/autoresearch/{tag}/{number}"
+
+    def branch(self, tag: str) -> str:
+        return f"refs/heads/autoresearch/{tag}"
+
+    def record_attempt(self, tag: str, number: int, commit: str) -> None:
+        git.set_ref(self.repository, self.attempt_ref(tag, number), commit)
+
+    def point_branch(self, tag: str, commit: str) -> bool:
+        """Move the study's branch to the incumbent; False while the user is on that branch."""
+        branch = self.branch(tag)
+        if git.checked_out(self.repository) == branch:
+            return False
+        if git.resolve(self.repository, branch) != commit:
+            git.set_ref(self.repository, branch, commit)
+        return True
+
+    def agree(self, tag: str, commits: Mapping[int, str]) -> None:
+        """Make the study's refs exactly these attempts: the store is the truth."""
+        wanted = {self.attempt_ref(tag, number): commit for number, commit in commits.items()}
+        there = git.refs(self.repository, f"refs/autoresearch/{tag}/")
+        for name in there.keys() - wanted.keys():
+            git.delete_ref(self.repository, name)
+        for name, commit in wanted.items():
+            if there.get(name) != commit:
+                git.set_ref(self.repository, name, commit)
+
+    def study_folder(self, tag: str) -> Path:
+        """Logs, curves and the best model of a study."""
+        folder = self.home / "studies" / tag
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def workplace(self, tag: str) -> Iterator[Path]:
+        """An empty folder for one experiment, gone afterwards."""
+        folder = self.home / "work" / tag
+        remove(folder)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            remove(folder)
+
+
+def valid_tag(tag: str) -> str:
+    """`tag`, when it can name a study, a folder and a git ref. Raises StudyError."""
+    if not TAG.fullmatch(tag) or ".." in tag or tag.endswith((".", ".lock")):
+        raise StudyError(f"{clean_line(tag)!r} cannot be a tag: use letters, digits, - _ and .")
+    return tag
+
+
+def read_plain(folder: Path, name: str) -> bytes:
+    """A file of a desk that an agent may have written: no link, no device. Raises Invalid."""
+    path = folder
+    for part in PurePosixPath(name).parts:
+        path = path / part
+        if path.is_symlink():
+            raise Invalid(f"made {name} a symbolic link")
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise Invalid(f"made {name} something else than a plain file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise Invalid(f"removed {name}") from None
+
+
+def remove(folder: Path) -> None:
+    """Remove a tree whatever an experiment did to its permissions."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        for path, _, _ in os.walk(folder):
+            os.chmod(path, 0o700)  # noqa: PTH101
+        shutil.rmtree(folder, ignore_errors=True)

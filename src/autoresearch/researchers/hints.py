@@ -1,0 +1,165 @@
+"""Where a knob is searched: the hint in the comment behind a constant, else its name and value.
+
+    DEPTH = 4           # one of: 2, 4, 6, 8
+    MATRIX_LR = 0.02    # Muon's; range: 0.005 to 0.1, log
+    WINDOW = 128        # range: 32 to 1024, power of 2
+    SOFTCAP = 15.0      # fixed
+
+Without a hint a constant is searched around the value that it had when the study began, so that
+the space stays the same while the incumbent moves: positive floats over a factor of 16, shares
+(ratio, dropout, momentum, ...) inside [0, 1), powers of two by their exponent, other integers over
+a factor of 4, bools both ways. Strings, seeds and negative integers are left alone.
+"""
+
+import math
+import re
+from dataclasses import replace
+
+from autoresearch.constants import Constant
+from autoresearch.literals import Scalar, evaluate, is_power_of_two
+from autoresearch.researchers.space import Choice, Range, Scale, Space
+
+_FIXED = re.compile(r"(?:^|[;,.(])\s*fixed\b", re.IGNORECASE)
+_ONE_OF = re.compile(r"\bone of:([^;)]+)", re.IGNORECASE)
+_RANGE = re.compile(r"\brange:\s*(\S+)\s+to\s+([^\s,;)]+)(\s*,?\s*log\b)?", re.IGNORECASE)
+_POWER = re.compile(r"\bpowers? of (?:2|two)\b", re.IGNORECASE)
+_ITEM = re.compile(r"""\s*("[^"]*"|'[^']*'|(?:(?!\sor\s)[^,])+)(?:\sor\s)?""")
+_BARE_WORD = re.compile(r"[\w.+/-]*\w")
+_LEFT_ALONE = re.compile(r"\b(seeds?|port|version)\b")
+_COUNT = re.compile(r"\b(depth|layers?|blocks)\b")  # 4 layers may well become 5
+_SHARE = re.compile(r"\b(ratio|frac|fraction|share|betas?\d*|momentum|prob|probability|dropout)\b")
+_TINY = 1e-30  # below it a float counts as zero
+
+
+def space_of(constant: Constant, start: Scalar) -> Space | None:
+    """Where a constant is searched, given its value at the study's start; None leaves it alone."""
+    space = _space(constant, start)
+    return None if space is None or space.distribution().single() else space
+
+
+def _space(constant: Constant, start: Scalar) -> Space | None:
+    value, comment = constant.value, constant.comment
+    if _FIXED.search(comment):
+        return None
+    if match := _ONE_OF.search(comment):
+        choices = _choices(match[1], value)
+        return Choice(choices) if choices else None
+    if isinstance(value, str) or _LEFT_ALONE.search(_words(constant.name)):
+        return None
+    if isinstance(value, bool):
+        return Choice((False, True))
+    if isinstance(start, bool | str) or type(start) is not type(value) or start % constant.unit:
+        start = value
+    return _hinted(constant, start) or _inferred(constant, value, start)
+
+
+def _words(name: str) -> str:
+    return name.lower().replace("_", " ")
+
+
+# --- Hints ------------------------------------------------------------------------------------
+
+
+def _choices(text: str, value: Scalar) -> tuple[Scalar, ...]:
+    """The choices that a hint lists, of the same type as the value, without repetition."""
+    found = (_choice(item.strip().rstrip("."), value) for item in _ITEM.findall(text))
+    return tuple({repr(choice): choice for choice in found if choice is not None}.values())
+
+
+def _choice(item: str, value: Scalar) -> Scalar | None:
+    """One choice; a string may stand without quotes, and a float without its point."""
+    if isinstance(value, str) and not item.startswith(("'", '"')):
+        word = _BARE_WORD.match(item)
+        return word[0] if word else None
+    try:
+        choice = evaluate(item)
+    except ValueError:
+        return None
+    if isinstance(value, float) and type(choice) is int:
+        return float(choice)
+    return choice if type(choice) is type(value) else None
+
+
+def _hinted(constant: Constant, start: int | float) -> Range | None:
+    """The range that a hint gives, if it gives one that can be understood."""
+    match = _RANGE.search(constant.comment)
+    if not match:
+        return None
+    low, high = _number(match[1]), _number(match[2].rstrip("."))
+    if low is None or high is None:
+        return None
+    if isinstance(start, float):
+        return _range(Scale.LOG if match[3] and low > 0 else Scale.LINEAR, float(low), float(high))
+    low, high = math.ceil(low / constant.unit), math.floor(high / constant.unit)
+    if _is_power(constant, start) and is_power_of_two(low) and is_power_of_two(high):
+        low, high = low.bit_length() - 1, high.bit_length() - 1
+        return _range(Scale.POWER, low, high, constant.unit)
+    return _range(Scale.WHOLE, low, high, constant.unit)
+
+
+def _number(text: str) -> int | float | None:
+    try:
+        value = evaluate(text)
+    except ValueError:
+        return None
+    return None if isinstance(value, bool | str) else value
+
+
+def _range(scale: Scale, low: float, high: float, unit: int = 1) -> Range | None:
+    return Range(scale, low, high, unit) if low <= high else None
+
+
+# --- Inference --------------------------------------------------------------------------------
+
+
+def _inferred(constant: Constant, value: int | float, start: int | float) -> Range | None:
+    """The range around the start, widened to take in a value that someone has moved out of it."""
+    here, space = _around(constant, value), _around(constant, start)
+    if here is None or space is None or not space.can_express(value):
+        return here
+    place = space.position(value)
+    if space.low <= place <= space.high:
+        return space
+    low, high = (here.low, here.high) if here.scale is space.scale else (place, place)
+    return replace(space, low=min(low, space.low), high=max(high, space.high))
+
+
+def _around(constant: Constant, value: int | float) -> Range | None:
+    if isinstance(value, int):
+        return _around_integer(constant, value) if value >= 0 else None
+    if abs(value) < _TINY:
+        return Range(Scale.LINEAR, 0.0, 0.1)
+    if value < 0:
+        return Range(Scale.LINEAR, 2 * value, 0.0)
+    says = f"{_words(constant.name)} {constant.comment.lower()}"
+    if value <= 1 and _SHARE.search(says):
+        return _around_share(value)
+    return Range(Scale.LOG, value / 4, value * 4)
+
+
+def _around_share(value: float) -> Range:
+    """Inside [0, 1), as near to its ends as the value is; 1 itself is only searched downwards."""
+    if 0.8 <= value < 1:
+        return Range(Scale.NEAR_ONE, (1 - value) / 4, (1 - value) * 4)
+    if value < 0.2:
+        return Range(Scale.LOG, value / 4, value * 4)
+    return Range(Scale.LINEAR, value / 4, 1 - (1 - value) / 4)
+
+
+def _around_integer(constant: Constant, value: int) -> Range:
+    count, unit = value // constant.unit, constant.unit
+    if _is_power(constant, value):
+        exponent = count.bit_length() - 1
+        spread = 2 if count >= 16 else 1
+        return Range(Scale.POWER, max(exponent - spread, 0), exponent + spread, unit)
+    if count < 6:
+        return Range(Scale.WHOLE, max(count - 2, min(count, 1)), count + 2, unit)
+    return Range(Scale.WHOLE, count // 2, count * 2, unit)
+
+
+def _is_power(constant: Constant, value: int) -> bool:
+    """Whether an integer stays a power of two: batch sizes and widths, not a few layers."""
+    count = value // constant.unit
+    if constant.is_power or _POWER.search(constant.comment) or not is_power_of_two(count):
+        return is_power_of_two(count)
+    return count >= 4 and not _COUNT.search(_words(constant.name))

@@ -1,0 +1,241 @@
+"""Runs on this machine: one process under a supervisor, and the READY gate.
+
+The run gets one end of a socket (AUTORESEARCH_HARNESS) and speaks JSON lines over it:
+
+    run      {"type": "ready"}                         built and warm, on synthetic data
+    harness  {"type": "go", "budget_seconds": 300.0}   + descriptors of the training data
+    run      {"type": "progress", "step": 7, "loss": 2.1, "tokens": 14336}      any number of times
+    run      {"type": "done", "config": {...}, "figures": {...}}                artifact complete
+
+The clock is ours: it starts when `go` is sent and stops when `done` arrives.
+"""
+
+import json
+import math
+import os
+import select
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoresearch.errors import Crashed, Invalid, TimedOut
+from autoresearch.process import Caps, Ending, Supervised, environment, last_line
+from autoresearch.runners.base import Job, Outcome, Progress
+from autoresearch.text import clean
+
+LATE_RATIO = 0.01  # of the budget: later is invalid
+LATE_SECONDS = 0.5  # at least so much, for short budgets on busy machines
+OVERTIME_RATIO = 0.2  # of the budget: then the run is stopped
+OVERTIME_SECONDS = 10.0
+EXIT_SECONDS = 10.0  # to end by itself, after the artifact is complete
+MESSAGE_BYTES = 2**20  # longest line that a run may send
+CONFIG_BYTES = 2**18
+
+
+class LocalRunner:
+    """One run at a time, on this machine."""
+
+    def run(self, job: Job) -> Outcome:
+        began = time.monotonic()
+        with start(job) as (process, link):
+            startup = self._await_ready(job, process, link, began)
+            done, seconds = self._train(job, process, link)
+            ending = self._leave(job, process)
+        check_artifact(job)
+        figures = numbers(done.get("figures"))
+        reported = figures.get("peak_memory_mb", 0.0)
+        peak = max(ending.peak_memory_bytes / 2**20, reported)
+        measured = {"training_seconds": seconds, "startup_seconds": startup, "peak_memory_mb": peak}
+        return Outcome(job.artifact, {**figures, **measured}, config_of(done))
+
+    def _await_ready(
+        self, job: Job, process: Supervised, link: "Link", began: float
+    ) -> float:
+        limit = job.program.limits.startup_seconds
+        while not any(each.get("type") == "ready" for each in link.receive(0.1)):
+            job.tick()
+            if (ending := process.ending(0)) is not None:
+                raise what_ended(job, ending, "before it was ready to train")
+            if time.monotonic() - began > limit:
+                raise TimedOut(f"not ready to train after {limit:g} s")
+        return time.monotonic() - began
+
+    def _train(self, job: Job, process: Supervised, link: "Link") -> tuple[dict[str, Any], float]:
+        """From `go` to `done`: (the run's last message, seconds of training)."""
+        budget = job.program.budget_seconds
+        link.go(budget, job.handover)
+        start = time.monotonic()
+        grace = max(OVERTIME_SECONDS, OVERTIME_RATIO * budget)
+        while True:
+            messages = link.receive(0.1)
+            seconds = time.monotonic() - start
+            for message in messages:
+                if message.get("type") == "done":
+                    check_in_time(seconds, budget)
+                    return message, seconds
+                report(job, message, seconds)
+            job.tick()
+            if not messages and (ending := process.ending(0)) is not None:
+                raise what_ended(job, ending, "without a complete artifact")
+            if seconds > budget + grace:
+                raise TimedOut(f"still training {grace:g} s after its {budget:g} s were over")
+
+    def _leave(self, job: Job, process: Supervised) -> Ending:
+        deadline = time.monotonic() + EXIT_SECONDS
+        while time.monotonic() < deadline:
+            if (ending := process.ending(0.1)) is not None:
+                return ending
+            job.tick()
+        return process.stop()
+
+
+@contextmanager
+def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
+    """Start the train command, with our end of its socket; nothing of it is left afterwards."""
+    temporary = job.folder / "tmp"
+    temporary.mkdir(parents=True)
+    program, (ours, theirs) = job.program, socket.socketpair()
+    env = environment(
+        {
+            "TMPDIR": str(temporary),
+            "AUTORESEARCH_HARNESS": str(theirs.fileno()),
+            "AUTORESEARCH_BUDGET": str(program.budget_seconds),
+            "AUTORESEARCH_SEED": str(job.seed),
+            "AUTORESEARCH_MANIFEST": job.manifest,
+            "AUTORESEARCH_ARTIFACT": str(job.artifact),
+        }
+    )
+    grace = max(OVERTIME_SECONDS, OVERTIME_RATIO * program.budget_seconds) + 2 * EXIT_SECONDS
+    caps = Caps(
+        seconds=program.limits.startup_seconds + program.budget_seconds + grace,
+        memory_bytes=program.limits.memory_bytes,
+        log_bytes=program.limits.log_bytes,
+        file_bytes=program.limits.artifact_bytes,
+    )
+    argv = command(program.commands.train, job.python)
+    with ours, theirs:
+        with Supervised(
+            argv, cwd=job.tree, env=env, log=job.log, caps=caps, pass_fds=[theirs.fileno()]
+        ) as process:
+            theirs.close()
+            yield process, Link(ours)
+
+
+def command(words: tuple[str, ...], python: str, *options: str) -> list[str]:
+    """argv of a program's command: the word `python` is the lab's interpreter."""
+    return [python, *options, *words[1:]] if words[0] == "python" else list(words)
+
+
+@dataclass(slots=True)
+class Link:
+    """Our end of the socket. What comes over it is hostile: sizes and types are checked."""
+
+    socket: socket.socket
+    _buffer: bytes = b""
+    _closed: bool = False
+
+    def go(self, budget_seconds: float, handover: tuple[Path, ...]) -> None:
+        message = json.dumps({"type": "go", "budget_seconds": budget_seconds}).encode() + b"\n"
+        files = [path.open("rb") for path in handover]
+        try:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                socket.send_fds(self.socket, [message], [file.fileno() for file in files])
+        finally:
+            for file in files:
+                file.close()
+
+    def receive(self, timeout: float) -> list[dict[str, Any]]:
+        """The messages that are there, after at most `timeout` seconds."""
+        if self._closed:
+            time.sleep(timeout)
+            return []
+        if not select.select([self.socket], [], [], timeout)[0]:
+            return []
+        try:
+            data = self.socket.recv(65536, socket.MSG_DONTWAIT)
+        except (BlockingIOError, ConnectionResetError):
+            data = b""
+        self._closed = not data
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        if len(self._buffer) > MESSAGE_BYTES:
+            raise Invalid("sent the harness a message without end")
+        return [message for line in lines if (message := parse(line)) is not None]
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def report(job: Job, message: dict[str, Any], seconds: float) -> None:
+    figures = numbers(message)
+    if message.get("type") == "progress" and {"step", "loss", "tokens"} <= figures.keys():
+        step, tokens = int(figures["step"]), int(figures["tokens"])
+        job.on_progress(Progress(seconds, step, figures["loss"], tokens))
+
+
+def numbers(values: object) -> dict[str, float]:
+    """The finite numbers of a mapping that a run sent."""
+    if not isinstance(values, dict):
+        return {}
+    return {
+        clean(str(name))[:64]: float(value)
+        for name, value in list(values.items())[:64]
+        if isinstance(value, int | float) and abs(value) < 1e300 and math.isfinite(value)
+    }
+
+
+def config_of(message: dict[str, Any]) -> dict[str, Any]:
+    config = message.get("config")
+    if not isinstance(config, dict) or len(json.dumps(config)) > CONFIG_BYTES:
+        return {}
+    return config
+
+
+def check_in_time(seconds: float, budget: float) -> None:
+    late = seconds - budget
+    if late > max(LATE_RATIO * budget, LATE_SECONDS):
+        raise Invalid(f"handed its model in {late:.1f} s after its {budget:g} s were over")
+
+
+def check_artifact(job: Job) -> None:
+    """Plain files, no links, not too large. Looked at when every process of the run is dead."""
+    if not job.artifact.is_dir() or job.artifact.is_symlink():
+        raise Crashed("ended without an artifact")
+    size = 0
+    for folder, folders, names in os.walk(job.artifact):
+        for name in (*folders, *names):
+            facts = (Path(folder) / name).lstat()
+            if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
+                raise Invalid(f"its artifact holds {clean(name)!r}, which is no plain file")
+            size += facts.st_size
+    limit = job.program.limits.artifact_bytes
+    if size > limit:
+        raise Invalid(f"its artifact has {size:,} bytes, more than {limit:,}")
+
+
+def what_ended(job: Job, ending: Ending, when: str) -> Crashed | TimedOut:
+    """Why a run is over that should not be, in a sentence."""
+    limits = job.program.limits
+    if ending.stopped == "memory":
+        return Crashed(f"used more memory than it may ({ending.peak_memory_bytes / 2**30:.1f} GB)")
+    if ending.stopped == "log":
+        return Crashed(f"printed more than {limits.log_bytes / 2**20:g} MB")
+    if ending.stopped == "time":
+        return TimedOut("took longer than its startup and its budget together")
+    if ending.error:
+        return Crashed(f"could not be run: {ending.error}")
+    if ending.exit_code == 0:
+        return Crashed(f"ended {when}, and without an error")
+    said = last_line(job.log)
+    if ending.exit_code < 0:
+        return Crashed(f"was killed by signal {-ending.exit_code} {when}" + (f": {said}" if said else ""))
+    return Crashed(said or f"ended with exit code {ending.exit_code} {when}")

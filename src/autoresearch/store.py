@@ -1,0 +1,301 @@
+"""The store: one SQLite file with everything that is known of every study of a lab.
+
+It is a public product: `docs/store.md` documents the tables, and reading it with any SQLite tool
+while a study runs is fine. Writes are transactions on a write-ahead log with full synchronisation:
+after a power cut an experiment is either there or not, never half.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from autoresearch.errors import StudyError
+from autoresearch.experiment import Experiment, Run, Verdict
+
+MIGRATIONS = (
+    """
+    CREATE TABLE studies (
+        tag TEXT PRIMARY KEY,
+        created_at TEXT NOT NULL,
+        contract TEXT NOT NULL,              -- JSON: the program's front matter, defaults included
+        seed INTEGER NOT NULL,
+        researcher TEXT NOT NULL,
+        machine TEXT NOT NULL DEFAULT '{}'   -- JSON: what it ran on
+    );
+    CREATE TABLE experiments (
+        study TEXT NOT NULL REFERENCES studies (tag) ON DELETE CASCADE,
+        number INTEGER NOT NULL,             -- 0 is the baseline
+        parent INTEGER,
+        started_at TEXT NOT NULL,
+        finished_at TEXT,
+        "commit" TEXT,
+        description TEXT NOT NULL DEFAULT '',
+        hypothesis TEXT NOT NULL DEFAULT '',
+        researcher TEXT NOT NULL DEFAULT '',
+        details TEXT NOT NULL DEFAULT '{}',  -- JSON: the researcher's own notes
+        verdict TEXT,                        -- NULL while it is open
+        reason TEXT NOT NULL DEFAULT '',
+        score REAL,
+        delta REAL,                          -- score minus the incumbent's at that moment
+        seconds REAL,
+        PRIMARY KEY (study, number)
+    );
+    CREATE TABLE runs (
+        study TEXT NOT NULL,
+        experiment INTEGER NOT NULL,
+        "index" INTEGER NOT NULL,
+        seed INTEGER NOT NULL,
+        started_at TEXT NOT NULL,
+        outcome TEXT NOT NULL,               -- running, scored, interrupted, or a verdict
+        score REAL,
+        reason TEXT NOT NULL DEFAULT '',
+        figures TEXT NOT NULL DEFAULT '{}',  -- JSON: seconds, memory, tokens, ...
+        config TEXT NOT NULL DEFAULT '{}',   -- JSON: the configuration that ran
+        PRIMARY KEY (study, experiment, "index"),
+        FOREIGN KEY (study, experiment) REFERENCES experiments (study, number) ON DELETE CASCADE
+    );
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY,
+        study TEXT NOT NULL,
+        at TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        data TEXT NOT NULL DEFAULT '{}'      -- JSON
+    );
+    CREATE INDEX events_by_study ON events (study, id);
+    """,
+)
+RUNNING, INTERRUPTED = "running", "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study's own row."""
+
+    tag: str
+    created_at: str
+    contract: Mapping[str, Any]
+    seed: int
+    researcher: str
+    machine: Mapping[str, str]
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Store:
+    """Facts in, facts out. Raises StudyError when the file is not one of ours."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise StudyError(
+                f"{path} cannot be opened: {error}. Move it away to start over; git still holds "
+                "every attempt below refs/autoresearch/."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise StudyError(
+                f"{self.path} was written by a newer autoresearch (schema {version}): upgrade first"
+            )
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            self._db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            with suppress(sqlite3.Error):  # a full disk may have rolled it back already
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # studies
+
+    def create_study(
+        self,
+        tag: str,
+        contract: Mapping[str, Any],
+        *,
+        seed: int,
+        researcher: str,
+        machine: Mapping[str, str],
+    ) -> Study:
+        row = (tag, now(), json.dumps(contract), seed, researcher, json.dumps(machine))
+        with self._transaction():
+            self._db.execute("INSERT INTO studies VALUES (?, ?, ?, ?, ?, ?)", row)
+        return self.study(tag)
+
+    def study(self, tag: str) -> Study:
+        """Raises StudyError when there is none."""
+        row = self._db.execute("SELECT * FROM studies WHERE tag = ?", (tag,)).fetchone()
+        if row is None:
+            known = ", ".join(self.tags()) or "none yet"
+            raise StudyError(f"no study {tag!r} in this lab (there are: {known})")
+        facts = dict(row)
+        return Study(**{k: json.loads(v) if k in JSON_COLUMNS else v for k, v in facts.items()})
+
+    def tags(self) -> list[str]:
+        """The studies, the one that was worked on last at the end."""
+        rows = self._db.execute(
+            "SELECT tag FROM studies ORDER BY (SELECT max(started_at) FROM experiments"
+            " WHERE study = tag) NULLS FIRST, created_at"
+        )
+        return [row["tag"] for row in rows]
+
+    def forget(self, tag: str) -> None:
+        """Remove a study that has no result, so that its tag can be used again."""
+        with self._transaction():
+            self._db.execute("DELETE FROM studies WHERE tag = ?", (tag,))
+
+    # experiments
+
+    def experiments(self, tag: str) -> tuple[Experiment, ...]:
+        """All of them, open ones included, by number."""
+        runs: dict[int, list[Run]] = {}
+        select = 'SELECT * FROM runs WHERE study = ? ORDER BY experiment, "index"'
+        for row in self._db.execute(select, (tag,)):
+            runs.setdefault(row["experiment"], []).append(read_run(row))
+        select = "SELECT * FROM experiments WHERE study = ? ORDER BY number"
+        rows = self._db.execute(select, (tag,))
+        return tuple(read_experiment(row, tuple(runs.get(row["number"], ()))) for row in rows)
+
+    def experiment(self, tag: str, number: int) -> Experiment:
+        """Raises StudyError when there is none."""
+        for each in self.experiments(tag):
+            if each.number == number:
+                return each
+        raise StudyError(f"study {tag} has no experiment {number}: see `autoresearch log`")
+
+    def begin(self, tag: str, parent: int | None, researcher: str) -> Experiment:
+        """Open the next experiment; an open one that was left behind is taken up again."""
+        with self._transaction():
+            row = self._db.execute(
+                "SELECT number FROM experiments WHERE study = ? AND verdict IS NULL", (tag,)
+            ).fetchone()
+            if row is None:
+                row = self._db.execute(
+                    "INSERT INTO experiments (study, number, parent, started_at, researcher)"
+                    " SELECT ?, coalesce(max(number) + 1, 0), ?, ?, ?"
+                    " FROM experiments WHERE study = ? RETURNING number",
+                    (tag, parent, now(), researcher, tag),
+                ).fetchone()
+        return self.experiment(tag, row["number"])
+
+    def proposed(self, tag: str, experiment: Experiment) -> None:
+        """Record what was proposed, and its commit."""
+        with self._transaction():
+            self._db.execute(
+                'UPDATE experiments SET "commit" = ?, description = ?, hypothesis = ?,'
+                " details = ?, researcher = ? WHERE study = ? AND number = ?",
+                (
+                    *(experiment.commit, experiment.description, experiment.hypothesis),
+                    *(json.dumps(dict(experiment.details)), experiment.researcher),
+                    *(tag, experiment.number),
+                ),
+            )
+
+    def begin_run(self, tag: str, number: int, seed: int) -> int:
+        """Record that a run starts; returns its index."""
+        with self._transaction():
+            row = self._db.execute(
+                'INSERT INTO runs (study, experiment, "index", seed, started_at, outcome)'
+                ' SELECT ?, ?, coalesce(max("index") + 1, 0), ?, ?, ?'
+                ' FROM runs WHERE study = ? AND experiment = ? RETURNING "index"',
+                (tag, number, seed, now(), RUNNING, tag, number),
+            ).fetchone()
+        return int(row["index"])
+
+    def finish_run(self, tag: str, number: int, run: Run) -> None:
+        with self._transaction():
+            self._db.execute(
+                "UPDATE runs SET outcome = ?, score = ?, reason = ?, figures = ?, config = ?"
+                ' WHERE study = ? AND experiment = ? AND "index" = ?',
+                (
+                    *(run.outcome, run.score, run.reason, json.dumps(dict(run.figures))),
+                    *(json.dumps(dict(run.config)), tag, number, run.index),
+                ),
+            )
+
+    def interrupt_runs(self, tag: str) -> int:
+        """Close the runs that a killed engine left; returns how many there were."""
+        with self._transaction():
+            update = "UPDATE runs SET outcome = ?, reason = ? WHERE study = ? AND outcome = ?"
+            reason = "the engine was stopped during this run"
+            return self._db.execute(update, (INTERRUPTED, reason, tag, RUNNING)).rowcount
+
+    def finish(
+        self,
+        tag: str,
+        number: int,
+        verdict: Verdict,
+        reason: str,
+        *,
+        score: float | None = None,
+        delta: float | None = None,
+        seconds: float | None = None,
+    ) -> Experiment:
+        """Give an open experiment its verdict; a finished one never changes."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE experiments SET verdict = ?, reason = ?, score = ?, delta = ?, seconds = ?,"
+                " finished_at = ? WHERE study = ? AND number = ? AND verdict IS NULL",
+                (verdict.value, reason, score, delta, seconds, now(), tag, number),
+            )
+        return self.experiment(tag, number)
+
+    # events
+
+    def event(self, tag: str, kind: str, **data: Any) -> None:
+        """Append to the study's history: resumed, stopped, ..."""
+        row = (tag, now(), kind, json.dumps(data))
+        with self._transaction():
+            self._db.execute("INSERT INTO events (study, at, kind, data) VALUES (?, ?, ?, ?)", row)
+
+    def events(self, tag: str) -> list[tuple[str, str, dict[str, Any]]]:
+        """(time, kind, data), oldest first."""
+        rows = self._db.execute("SELECT * FROM events WHERE study = ? ORDER BY id", (tag,))
+        return [(row["at"], row["kind"], json.loads(row["data"])) for row in rows]
+
+
+JSON_COLUMNS = {"contract", "machine", "details", "figures", "config"}
+
+
+def read_run(row: sqlite3.Row) -> Run:
+    facts = {k: row[k] for k in ("index", "seed", "outcome", "started_at", "score", "reason")}
+    return Run(**facts, figures=json.loads(row["figures"]), config=json.loads(row["config"]))
+
+
+def read_experiment(row: sqlite3.Row, runs: tuple[Run, ...]) -> Experiment:
+    facts = {k: row[k] for k in row.keys() if k not in ("study", "details", "verdict")}  # noqa: SIM118
+    verdict = Verdict(row["verdict"]) if row["verdict"] else None
+    return Experiment(**facts, details=json.loads(row["details"]), verdict=verdict, runs=runs)

@@ -1,0 +1,392 @@
+"""THE LOOP. Open this file first.
+
+    research   until the budget is spent: attempt
+    attempt    one experiment: propose, commit, run, measure, weigh, record
+    propose    the researcher edits a private copy; its edit becomes a commit
+    execute    one run with one seed, and its score
+
+State lives in the store. A killed study is resumed by calling research() again: the experiment
+that was open is taken up where it was, with the same number and the same commit.
+"""
+
+import errno
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from autoresearch import judge
+from autoresearch.errors import (
+    Crashed,
+    ExperimentError,
+    Failed,
+    Invalid,
+    LabError,
+    ProgramError,
+    Stopped,
+    StudyError,
+    TimedOut,
+)
+from autoresearch.experiment import Experiment, Run, Verdict, incumbent
+from autoresearch.lab import Lab
+from autoresearch.program import Program
+from autoresearch.researchers.base import Desk, Researcher
+from autoresearch.runners.base import Job, Progress, Runner
+from autoresearch.store import INTERRUPTED, Store, now
+from autoresearch.strategies.base import Strategy
+from autoresearch.text import clean_line
+
+VERDICTS = {
+    Crashed: Verdict.CRASH,
+    TimedOut: Verdict.TIMEOUT,
+    Invalid: Verdict.INVALID,
+    Failed: Verdict.FAILED,
+}
+MOST_INTERRUPTIONS = 3  # then an experiment is what stops the engine, and counts as crashed
+FREE_BYTES = 64 * 2**20  # without so much disk no experiment is begun
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+class Watcher(Protocol):
+    """Is told what happens. For people: nothing depends on it."""
+
+    def began(self, experiment: Experiment) -> None: ...
+    def proposed(self, experiment: Experiment) -> None: ...
+    def progress(self, experiment: Experiment, progress: Progress) -> None: ...
+    def scoring(self, experiment: Experiment) -> None: ...
+    def finished(self, experiment: Experiment, best: Experiment | None) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Stop:
+    """The person's wish: after this experiment, or now."""
+
+    after_this: bool = False
+    now: bool = False
+
+    def tick(self) -> None:
+        if self.now:
+            raise Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a study may use in all, however often it is resumed. None: no limit."""
+
+    experiments: int | None = None  # besides the baseline
+    seconds: float | None = None
+
+    def spent(self, experiments: tuple[Experiment, ...]) -> str:
+        """Why no further experiment may begin, or ""."""
+        done = [each for each in experiments if each.verdict is not None]
+        if self.experiments is not None and len(done) > self.experiments:
+            return f"its {self.experiments} experiments are done"
+        used = sum(each.seconds or 0.0 for each in done)
+        typical = max((each.seconds or 0.0 for each in done[-5:]), default=0.0)
+        if self.seconds is not None and done and used + typical > self.seconds:
+            return f"its time of {self.seconds / 3600:.3g} h is used up"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Everything that the loop works with."""
+
+    tag: str
+    lab: Lab
+    store: Store
+    program: Program
+    researcher: Researcher
+    researcher_name: str
+    strategy: Strategy
+    runner: Runner
+    watcher: Watcher
+    python: str  # the lab's interpreter
+    seed: int
+    stop: Stop = field(default_factory=Stop)
+
+    def experiments(self) -> tuple[Experiment, ...]:
+        return self.store.experiments(self.tag)
+
+
+def research(study: Study, budget: Budget) -> str:
+    """Try ideas until the budget is spent or the person stops it; returns which.
+
+    Raises StudyError when the baseline itself does not run.
+    """
+    recover(study)
+    while not (why := budget.spent(study.experiments())):
+        if study.stop.after_this:
+            return "you stopped it"
+        try:
+            pause(study)
+            experiment = attempt(study)
+        except Stopped:
+            study.store.event(study.tag, "stopped")
+            return "you stopped it"
+        settle(study)
+        if experiment.number == 0 and not experiment.is_kept:
+            log = study.lab.study_folder(study.tag) / "logs" / "0000.txt"
+            raise StudyError(
+                f"the baseline does not run ({experiment.verdict}): {experiment.reason}\n"
+                f"its log is {log}; mend the lab, then run again"
+            )
+    return why
+
+
+def attempt(study: Study) -> Experiment:
+    """One experiment: propose, commit, run, measure, weigh, record. Raises Stopped."""
+    began = time.monotonic()
+    history = tuple(each for each in study.experiments() if each.verdict is not None)
+    best, parent = incumbent(history), study.strategy.choose(history)
+    with room_to_write(study):
+        experiment = study.store.begin(
+            study.tag, parent.number if parent else None, study.researcher_name
+        )
+    study.watcher.began(experiment)
+    with study.lab.workplace(study.tag) as place:
+        try:
+            with full_disk_is_a_crash():
+                check_interruptions(experiment)
+                data = prepare(study, place)
+                experiment = propose(study, place, experiment, history)
+                scores: list[float] = []
+                while judge.undecided(scores):
+                    scores.append(execute(study, place, experiment, data))
+                decision = judge.weigh(scores, study.program, best)
+                keep_model(study, place, experiment, decision.verdict)
+            verdict, reason = decision.verdict, decision.reason
+            score, delta = decision.score, decision.delta
+        except ExperimentError as error:
+            verdict, reason, score, delta = VERDICTS[type(error)], str(error), None, None
+    with room_to_write(study):
+        finished = study.store.finish(
+            study.tag, experiment.number, verdict, clean_line(reason),
+            score=score, delta=delta, seconds=time.monotonic() - began,
+        )  # fmt: skip
+    study.watcher.finished(finished, incumbent(study.experiments()))
+    return finished
+
+
+def propose(
+    study: Study, place: Path, experiment: Experiment, history: tuple[Experiment, ...]
+) -> Experiment:
+    """Let the researcher edit a copy of the parent's files; commit what it did."""
+    if experiment.commit is not None:  # the baseline, or taken up again
+        study.watcher.proposed(experiment)
+        return experiment
+    program = steered(study)
+    parent = next(each for each in history if each.number == experiment.parent)
+    assert parent.commit is not None
+    tree = study.lab.lay_out(parent.commit, place / "desk")
+    seed = study.seed * 1_000_003 + experiment.number
+    desk = Desk(tree, program, history, parent, experiment.number, seed)
+    proposal = study.researcher.propose(desk)
+    description = clean_line(proposal.description, 200) or "no description"
+    message = f"{description}\n\n{proposal.hypothesis}\n\nexperiment {study.tag}/{experiment.number}"
+    commit = study.lab.commit_desk(tree, program, parent.commit, message)
+    study.lab.record_attempt(study.tag, experiment.number, commit)
+    experiment = replace(
+        experiment,
+        commit=commit,
+        description=description,
+        hypothesis=proposal.hypothesis,
+        details=proposal.details,
+    )
+    study.store.proposed(study.tag, experiment)
+    study.watcher.proposed(experiment)
+    return experiment
+
+
+def execute(study: Study, place: Path, experiment: Experiment, data: judge.Data) -> float:
+    """One run of the experiment with a seed of our choice; returns its score."""
+    assert experiment.commit is not None
+    seed = study.seed * 7919 + experiment.number  # ours, never the experiment's
+    index = study.store.begin_run(study.tag, experiment.number, seed)
+    folder, began, started = place / f"run-{index}", time.monotonic(), now()
+    finish = Run(index, seed, INTERRUPTED, started, reason="stopped by the person")
+    curve: list[Progress] = []
+
+    def on_progress(progress: Progress) -> None:
+        curve.append(progress)
+        study.watcher.progress(experiment, progress)
+
+    try:
+        tree = study.lab.lay_out(experiment.commit, folder / "tree")
+        job = Job(
+            tree, folder, study.program, study.python, seed, data.manifest, data.handover,
+            on_progress, study.stop.tick,
+        )  # fmt: skip
+        outcome = study.runner.run(job)
+        finish = replace(finish, figures=outcome.figures, config=outcome.config)
+        study.watcher.scoring(experiment)
+        measurement = judge.measure(
+            outcome,
+            program=study.program,
+            python=study.python,
+            locked=place / "locked",
+            tree=study.lab.lay_out(experiment.commit, folder / "scored"),
+            data=data,
+            log=folder / "score.txt",
+            tick=study.stop.tick,
+        )
+        seconds = {"seconds": time.monotonic() - began, "scoring_seconds": measurement.seconds}
+        figures = {**outcome.figures, **measurement.facts, **seconds}
+        finish = replace(finish, outcome="scored", score=measurement.score, figures=figures, reason="")
+        return measurement.score
+    except ExperimentError as error:
+        seconds = {"seconds": time.monotonic() - began}
+        figures, verdict = {**finish.figures, **seconds}, VERDICTS[type(error)].value
+        finish = replace(finish, outcome=verdict, reason=clean_line(str(error)), figures=figures)
+        raise
+    finally:
+        with room_to_write(study):
+            study.store.finish_run(study.tag, experiment.number, finish)
+            keep_records(study, experiment, folder, curve)
+
+
+def prepare(study: Study, place: Path) -> judge.Data:
+    """Check the data, and mend it: a cache that was damaged costs time, never a score."""
+    baseline = study.experiments()[0].commit
+    assert baseline is not None
+    locked = study.lab.lay_out(baseline, place / "locked", study.program.locked)
+    log = study.lab.study_folder(study.tag) / "prepare.txt"
+    log.unlink(missing_ok=True)
+    try:
+        return judge.prepare(study.program, study.python, locked, log, study.stop.tick)
+    except LabError as error:
+        raise Crashed(str(error).splitlines()[0]) from error
+
+
+def steered(study: Study) -> Program:
+    """The program with the strategy as it stands on the disk now: a person may steer by editing."""
+    try:
+        body = Program.load(study.lab.root / "program.md").body
+    except (ProgramError, OSError) as error:
+        study.watcher.note(f"program.md cannot be read, its last text goes on: {error}")
+        return study.program
+    return replace(study.program, body=body)
+
+
+# what a study leaves behind
+
+
+def keep_records(study: Study, experiment: Experiment, folder: Path, curve: list[Progress]) -> None:
+    """Copy the log and the loss curve of a run to the study's folder."""
+    name = f"{experiment.number:04d}"
+    home = study.lab.study_folder(study.tag)
+    (home / "logs").mkdir(exist_ok=True)
+    (home / "curves").mkdir(exist_ok=True)
+    with (home / "logs" / f"{name}.txt").open("wb") as log:
+        for part in ("log.txt", "score.txt"):
+            if (folder / part).exists():
+                with (folder / part).open("rb") as source:
+                    shutil.copyfileobj(source, log)
+    rows = [json.dumps([round(p.seconds, 3), p.step, p.loss, p.tokens]) for p in curve]
+    (home / "curves" / f"{name}.jsonl").write_text("\n".join(rows))
+
+
+def keep_model(study: Study, place: Path, experiment: Experiment, verdict: Verdict) -> None:
+    """The weights of a kept experiment stay; settle() removes those of the one before."""
+    if verdict is not Verdict.KEEP:
+        return
+    last = max(place.glob("run-*"), key=lambda path: int(path.name.removeprefix("run-")))
+    target = study.lab.study_folder(study.tag) / "models" / str(experiment.number)
+    shutil.rmtree(target, ignore_errors=True)
+    if (last / "artifact").is_dir():
+        shutil.copytree(last / "artifact", target)
+
+
+def settle(study: Study) -> None:
+    """Make git and the folder of models say what the store says."""
+    experiments = study.experiments()
+    best = incumbent(experiments)
+    if best is None or best.commit is None:
+        return
+    if not study.lab.point_branch(study.tag, best.commit):
+        study.watcher.note(
+            f"you are on branch autoresearch/{study.tag}: it will move on once you leave it"
+        )
+    models = study.lab.study_folder(study.tag) / "models"
+    for folder in models.glob("*"):
+        if folder.name != str(best.number):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def recover(study: Study) -> None:
+    """After a kill at any moment: the store is the truth, and everything else follows it."""
+    if study.store.interrupt_runs(study.tag):
+        study.store.event(study.tag, "resumed")
+    experiments = study.experiments()
+    commits = {each.number: each.commit for each in experiments if each.commit is not None}
+    study.lab.agree(study.tag, commits)
+    settle(study)
+
+
+def check_interruptions(experiment: Experiment) -> None:
+    killed = [run for run in experiment.runs if run.reason.startswith("the engine")]
+    if len(killed) >= MOST_INTERRUPTIONS:
+        raise Crashed(f"the engine was stopped {len(killed)} times in the middle of it")
+
+
+# bad nights
+
+
+def pause(study: Study) -> None:
+    """Never a tight loop: after experiments that failed at once, and while the disk is full, wait."""
+    recent = [each for each in study.experiments() if each.verdict is not None][-12:]
+    failures = 0
+    for each in reversed(recent):
+        if each.score is not None or (each.seconds or 0.0) > 10.0:
+            break
+        failures += 1
+    if failures > 3:
+        seconds = min(LONGEST_PAUSE_SECONDS, 2.0 ** (failures - 3))
+        study.watcher.note(f"{failures} experiments failed at once: waiting {seconds:.0f} s")
+        wait(study, seconds)
+    if shutil.disk_usage(study.lab.home).free < FREE_BYTES:
+        study.watcher.note(f"less than {FREE_BYTES // 2**20} MB free on the disk: waiting for more")
+        while shutil.disk_usage(study.lab.home).free < FREE_BYTES and not study.stop.after_this:
+            wait(study, 10.0)
+
+
+def wait(study: Study, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not study.stop.after_this:
+        study.stop.tick()
+        time.sleep(0.1)
+
+
+def is_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "disk is full" in str(error) or "No space left" in str(error)
+
+
+@contextmanager
+def full_disk_is_a_crash() -> Iterator[None]:
+    """A disk that fills up ends the experiment, not the night."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError, LabError) as error:
+        if not is_full(error):
+            raise
+        raise Crashed("the disk is full") from error
+
+
+@contextmanager
+def room_to_write(study: Study) -> Iterator[None]:
+    """Make sure that the store's few kilobytes fit: room is held back for them all the time."""
+    ballast = study.lab.home / "ballast"
+    if shutil.disk_usage(study.lab.home).free < 2**20:
+        ballast.unlink(missing_ok=True)
+    yield
+    with suppress(OSError):
+        if not ballast.exists() and shutil.disk_usage(study.lab.home).free > FREE_BYTES:
+            ballast.write_bytes(b"\0" * 2**20)

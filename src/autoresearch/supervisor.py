@@ -1,0 +1,176 @@
+"""The parent of one run: keeps its log, holds its caps, and leaves nothing of it alive.
+
+Started by process.py as `python -I supervisor.py SPEC`, never imported by the engine's loop. It
+adopts every orphan of the run (PR_SET_CHILD_SUBREAPER), so a child that forks twice and leaves
+its session is still found and killed. Standard input is the engine's hand: a line or the end of
+it (the engine is gone, even by SIGKILL) stops the run. The last line of standard output is the
+ending, as JSON.
+
+What it does not cover: a run of the same user can kill its supervisor. The box is what holds
+against that; this holds against accidents. On macOS orphans cannot be adopted: a child that
+leaves both its parent and its process group escapes.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+if sys.platform != "linux":
+    import psutil
+
+LINUX = sys.platform == "linux"
+POLL_SECONDS = 0.1  # how often the caps are looked at
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def main() -> None:
+    spec = json.loads(sys.argv[1])
+    if LINUX:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    os.setsid()  # a Ctrl-C on the terminal is the engine's to handle
+    print(json.dumps(supervise(spec)), flush=True)
+
+
+def supervise(spec: dict[str, Any]) -> dict[str, Any]:
+    """Run spec["argv"] until it ends or must end; returns the ending."""
+    reader, writer = os.pipe()
+    if spec["file_bytes"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (spec["file_bytes"], spec["file_bytes"]))
+    try:
+        child = subprocess.Popen(
+            spec["argv"],
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=writer,
+            pass_fds=spec["pass_fds"],
+            start_new_session=True,
+        )
+    except OSError as error:
+        return {"exit_code": 127, "stopped": "", "error": str(error), "peak_memory_bytes": 0}
+    for descriptor in (writer, *spec["pass_fds"]):
+        os.close(descriptor)
+    prefer_for_oom(child.pid)
+    log = Log(spec["log"], spec["log_bytes"])
+    stopped, peak = watch(child, reader, log, spec)
+    kill_everything()
+    log.pump(reader, to_the_end=True)
+    return {"exit_code": child.wait(), "stopped": stopped, "error": "", "peak_memory_bytes": peak}
+
+
+def watch(
+    child: "subprocess.Popen[bytes]", reader: int, log: "Log", spec: dict[str, Any]
+) -> tuple[str, int]:
+    """Until the child has ended or a cap is passed: (what stopped it or "", peak memory)."""
+    deadline, peak, inputs = time.monotonic() + spec["seconds"], 0, [0, reader]
+    while True:
+        readable, _, _ = select.select(inputs, [], [], POLL_SECONDS)
+        if 0 in readable:
+            return "asked", peak
+        if reader in readable and not log.pump(reader):
+            inputs = [0]  # it has closed its output; it may still work
+        memory = tree_memory(child.pid)
+        peak = max(peak, memory)
+        if child.poll() is not None:
+            return "", peak
+        if memory > spec["memory_bytes"]:
+            return "memory", peak
+        if log.is_full:
+            return "log", peak
+        if time.monotonic() > deadline:
+            return "time", peak
+
+
+class Log:
+    """A file that takes at most so many bytes; a full disk costs the log, not the run."""
+
+    def __init__(self, path: str, limit: int) -> None:
+        self._file, self._left = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), limit
+        self.is_full = False
+
+    def pump(self, reader: int, to_the_end: bool = False) -> bool:
+        """Move what is there from the pipe to the file; False at the end of the pipe."""
+        os.set_blocking(reader, False)
+        while True:
+            try:
+                data = os.read(reader, 65536)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            with contextlib.suppress(OSError):
+                os.write(self._file, data[: max(0, self._left)])
+            self._left -= len(data)
+            self.is_full = self._left < 0
+            if self.is_full or not to_the_end:
+                return True
+
+
+def prefer_for_oom(pid: int) -> None:
+    """When the machine runs out of memory, the kernel shall take this one."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
+
+
+def tree_memory(pid: int) -> int:
+    """Resident bytes of a process and all below it."""
+    if not LINUX:
+        return mac_tree_memory(pid)
+    total, pending = 0, [pid]
+    page = resource.getpagesize()
+    while pending:
+        one = pending.pop()
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            total += int(Path(f"/proc/{one}/statm").read_bytes().split()[1]) * page
+            for task in os.listdir(f"/proc/{one}/task"):  # noqa: PTH208
+                children = Path(f"/proc/{one}/task/{task}/children").read_bytes()
+                pending += map(int, children.split())
+    return total
+
+
+def mac_tree_memory(pid: int) -> int:
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(pid)
+        return sum(each.memory_info().rss for each in [root, *root.children(recursive=True)])
+    return 0
+
+
+def descendants() -> list[int]:
+    """Every living process below this one, orphans that it adopted included."""
+    if not LINUX:
+        return [each.pid for each in psutil.Process().children(recursive=True)]
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):  # noqa: PTH208
+        if entry.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = Path(f"/proc/{entry}/stat").read_bytes().rpartition(b")")[2].split()
+                if fields[0] != b"Z":
+                    children.setdefault(int(fields[1]), []).append(int(entry))
+    found, pending = [], [os.getpid()]
+    while pending:
+        below = children.get(pending.pop(), [])
+        found += below
+        pending += below
+    return found
+
+
+def kill_everything() -> None:
+    """Stop all, then kill all, until nothing is left: a process that forks cannot outrun it."""
+    while alive := descendants():
+        for action in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in alive:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, action)
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    main()
