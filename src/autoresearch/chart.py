@@ -30,111 +30,6 @@ from autoresearch.experiment import Experiment, incumbent
 from autoresearch.program import Program
 
 # ---------------------------------------------------------------------------------------------
-# What is shown
-
-
-@dataclass(frozen=True, slots=True)
-class StudyView:
-    """Everything that a chart or a report says of a study comes from here."""
-
-    tag: str
-    program: Program
-    experiments: tuple[Experiment, ...]  # by number; number 0 is the baseline
-    started_at: str = ""  # ISO 8601, UTC; empty where it is not known
-    ended_at: str | None = None  # None while the study goes on
-    machine: Mapping[str, str] = field(default_factory=dict)  # name -> value, shown as given
-    diffs: Mapping[int, str] = field(default_factory=dict)  # number -> diff against its parent
-    best_diff: str = ""  # the incumbent against the baseline
-
-    @property
-    def lower(self) -> bool:
-        """Whether a lower score is better."""
-        return self.program.direction == "lower"
-
-    @property
-    def closed(self) -> tuple[Experiment, ...]:
-        """The experiments that have their verdict."""
-        return tuple(each for each in self.experiments if not each.is_open)
-
-    @property
-    def tried(self) -> tuple[Experiment, ...]:
-        """The closed experiments without the baseline, which changes nothing."""
-        return tuple(each for each in self.closed if each.number != 0)
-
-    @property
-    def kept(self) -> tuple[Experiment, ...]:
-        """The kept changes: the baseline is kept too, but it is no change."""
-        return tuple(each for each in self.tried if each.is_kept and has_score(each))
-
-    @property
-    def baseline(self) -> Experiment | None:
-        """Experiment 0, if it has a score to compare with."""
-        return next((each for each in self.closed if each.number == 0 and has_score(each)), None)
-
-    @property
-    def best(self) -> Experiment | None:
-        """The incumbent; the baseline itself until something beat it."""
-        return incumbent(self.kept) or self.baseline
-
-
-def has_score(experiment: Experiment) -> bool:
-    """Whether there is a score that can be drawn and compared."""
-    return experiment.score is not None and math.isfinite(experiment.score)
-
-
-def score_of(experiment: Experiment) -> float:
-    """The score of one that `has_score`."""
-    assert experiment.score is not None
-    return experiment.score
-
-
-def number(value: float, digits: int = 7, like: float | None = None) -> str:
-    """A score for reading: as many decimals as give about `digits` digits in all.
-
-    A difference of scores is written with the decimals of a score: that which it is `like`.
-    """
-    size = abs(value if like is None else like)
-    if (0 < size < 1e-3) or size >= 1e15:
-        return f"{value:.{digits - 2}g}"
-    return f"{value:.{max(0, digits - len(str(int(size))))}f}"
-
-
-# Terminal colours and the like, whole; then control characters (tab and newline are none), what
-# cannot be seen, what turns the reading direction round, and lone surrogates.
-_TERMINAL = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]")
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def visible(text: str) -> str:
-    """Lines of unknown origin with a mark in place of whatever hides: nothing vanishes unseen."""
-    return _HIDDEN.sub("\ufffd", text.replace("\r\n", "\n"))
-
-
-def plain(text: str, limit: int | None = None) -> str:
-    """Words of unknown origin on one line, nothing hidden left, cut at about `limit` characters."""
-    line = " ".join(_TERMINAL.sub("", text).split())
-    line = " ".join(_HIDDEN.sub("", line).split())
-    if limit is None or len(line) <= limit:
-        return line
-    cut = line.rfind(" ", limit // 2, limit)
-    return line[: cut if cut > 0 else limit - 1].rstrip(" ,;:([-") + "…"
-
-
-def chart_title(view: StudyView) -> str:
-    """Such as "nov23: 7 experiments, 3 kept, 1.5320 → 1.4981 val_bpb"."""
-    count = len(view.tried)
-    parts = [f"{count} experiment{'' if count == 1 else 's'}", f"{len(view.kept)} kept"]
-    if view.baseline and view.best:
-        scores = dict.fromkeys((score_of(view.baseline), score_of(view.best)))
-        metric = plain(view.program.metric, 24)
-        parts.append(f"{' → '.join(number(each, 5) for each in scores)} {metric}")
-    return f"{plain(view.tag, 32)}: {', '.join(parts)}"
-
-
-# ---------------------------------------------------------------------------------------------
 # The two pictures
 
 
@@ -204,9 +99,9 @@ def draw(view: StudyView) -> Figure:
     shown = [each for each in view.closed if has_score(each)]
     _frame(axes, view, shown)
     handles = [*_dots(axes, view, shown), *_failures(axes, view), *_lines(axes, view)]
-    _labels(axes, view, shown)
+    name_kept(axes, view, shown)
     left = axes.get_position().x0
-    title = _drawable(chart_title(view))
+    title = drawable(chart_title(view))
     figure.text(left, 0.945, title, size=14, weight="bold", color=COLOURS["ink"], parse_math=False)
     figure.legend(
         handles=handles,
@@ -240,7 +135,7 @@ def _frame(axes: Axes, view: StudyView, shown: Sequence[Experiment]) -> None:
     axes.spines["bottom"].set_color(COLOURS["rule"])
     axes.set_xlabel("experiment", color=COLOURS["muted"], labelpad=5)
     better = f"{view.program.direction} is better"
-    metric = _drawable(plain(view.program.metric, 40))
+    metric = drawable(clean_line(view.program.metric, 40))
     axes.set_ylabel(f"{metric} ({better})", color=COLOURS["muted"], labelpad=9, parse_math=False)
     if not shown:
         axes.set_yticks([])
@@ -318,133 +213,10 @@ def _lines(axes: Axes, view: StudyView) -> list[Line2D]:
     """The best so far as steps, and the baseline."""
     if not view.baseline:
         return []
-    x, y = zip(*_steps(view, max(each.number for each in view.closed)), strict=True)
+    x, y = zip(*view.steps(max(each.number for each in view.closed)), strict=True)
     best = Line2D(x, y, drawstyle="steps-post", color=COLOURS["line"], label="best so far")
     best.set(linewidth=1.8, zorder=3)
     axes.add_artist(best)
     baseline = axes.axhline(score_of(view.baseline), color=COLOURS["muted"], label="baseline")
     baseline.set(linewidth=1.0, dashes=(5, 4), zorder=1.5)
     return [best, baseline]
-
-
-def _steps(view: StudyView, end: float) -> list[tuple[float, float]]:
-    """The corners of the best score so far, from the baseline to `end`."""
-    kept = (view.baseline, *view.kept)
-    steps = [(float(each.number), score_of(each)) for each in kept if each]
-    return [*steps, (end, steps[-1][1])]
-
-
-# ---------------------------------------------------------------------------------------------
-# Labels. All of this is in points, y upwards; a box is (left, bottom, right, top).
-
-Spot = tuple[float, float]
-Box = tuple[float, float, float, float]
-Points = NDArray[np.float64]  # [count, 2]
-LABEL_SIZE = 8.0
-MOST_LABELS = 40
-
-
-def _labels(axes: Axes, view: StudyView, shown: Sequence[Experiment]) -> None:
-    """Name the kept changes: the best first, then by what each was worth, while there is room."""
-    latest = view.kept[-1:]
-    by_worth = sorted(view.kept[:-1], key=lambda each: -abs(each.delta or 0.0))
-    chosen = [each for each in (*latest, *by_worth) if plain(each.description)][:MOST_LABELS]
-    obstacles, taken = _obstacles(axes, view, shown), list[Box]()
-    for each in chosen:
-        dot: Spot = tuple(axes.transData.transform((each.number, score_of(each))))
-        words = axes.text(0, 0, _drawable(plain(each.description, 40)), parse_math=False)
-        words.set(color=COLOURS["kept"], size=LABEL_SIZE, va="bottom", zorder=6)
-        extent = words.get_window_extent()
-        box = _place(dot, (extent.width, extent.height), obstacles, taken, _edges(axes))
-        if box is None:
-            words.remove()
-            continue
-        taken.append(box)
-        start = _nearest(dot, box)
-        obstacles = np.vstack([obstacles, _along([dot, start])])
-        place, *line = axes.transData.inverted().transform([box[:2], dot, start])
-        words.set_position(place)
-        if math.dist(dot, start) > 9:
-            x, y = zip(*line, strict=True)
-            axes.add_artist(Line2D(x, y, color=COLOURS["line"], linewidth=0.6, zorder=2.5))
-
-
-def _place(dot: Spot, size: Spot, obstacles: Points, taken: list[Box], edges: Box) -> Box | None:
-    """The free place nearest to the dot, or None."""
-    boxes = [*_around(dot, size)]
-    for box in sorted(boxes, key=lambda each: math.dist(dot, _nearest(dot, each))):
-        inside = edges[0] <= box[0] and edges[1] <= box[1] < box[3] <= edges[3]
-        if not inside or box[2] > edges[2] or _covers(box, obstacles, 1.5):
-            continue
-        leader = _along([dot, _nearest(dot, box)])
-        if any(_overlap(box, other) or _covers(other, leader, 1.0) for other in taken):
-            continue
-        if not _crosses(leader, obstacles):
-            return box
-    return None
-
-
-def _around(dot: Spot, size: Spot) -> Iterator[Box]:
-    """Candidate boxes in the four quarters around a dot, nearer ones and farther ones."""
-    width, height = size
-    for aside in (5, 16, 32, 54):
-        for away in (-4, 2, 8, 16, 26, 38, 52, 68, 86, 106):
-            for left in (dot[0] + aside, dot[0] - aside - width):
-                for bottom in (dot[1] + away, dot[1] - away - height):
-                    yield left, bottom, left + width, bottom + height
-
-
-def _obstacles(axes: Axes, view: StudyView, shown: Sequence[Experiment]) -> Points:
-    """Points that no label may cover: the dots, the steps and the baseline."""
-    dots = [(each.number, score_of(each)) for each in shown]
-    points = [axes.transData.transform(dots)] if dots else []
-    if view.baseline:
-        steps = _steps(view, axes.get_xlim()[1])
-        corners = [(after[0], before[1]) for before, after in pairwise(steps)]
-        path = [point for pair in zip(steps, corners, strict=False) for point in pair]
-        level = [(end, score_of(view.baseline)) for end in axes.get_xlim()]
-        points += [_along(axes.transData.transform(each)) for each in (path, level)]
-    return np.vstack(points) if points else np.empty((0, 2))
-
-
-def _along(corners: Any) -> Points:
-    """Points every 3 along the way from corner to corner."""
-    legs = []
-    for start, end in pairwise(np.asarray(corners, dtype=np.float64)):
-        count = 2 + int(np.hypot(*(end - start)) / 3)
-        legs.append(start + np.linspace(0, 1, count)[:, None] * (end - start))
-    return np.vstack(legs)
-
-
-def _covers(box: Box, points: Points, margin: float) -> bool:
-    low, high = np.array(box[:2]) - margin, np.array(box[2:]) + margin
-    return bool(((points >= low) & (points <= high)).all(axis=1).any())
-
-
-def _crosses(leader: Points, obstacles: Points) -> bool:
-    """Whether the leader runs into anything on its way, its own dot's surroundings aside."""
-    dot, *way = leader
-    far = obstacles[np.hypot(*(obstacles - dot).T) > 8]
-    return any(bool((np.hypot(*(far - step).T) < 3).any()) for step in way)
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    aside = one[2] + 3 < other[0] or other[2] + 3 < one[0]
-    return not (aside or one[3] < other[1] or other[3] < one[1])
-
-
-def _nearest(dot: Spot, box: Box) -> Spot:
-    """Where a line from the dot reaches the box."""
-    middle = (box[1] + box[3]) / 2
-    return min(max(dot[0], box[0]), box[2]), min(max(dot[1], middle - 2), middle + 2)
-
-
-def _edges(axes: Axes) -> Box:
-    box = axes.get_window_extent()
-    return box.x0 + 2, box.y0 + 4, box.x1, box.y1 - 10
-
-
-def _drawable(text: str) -> str:
-    """What the chart's font cannot show becomes a box, rather than a warning in the log."""
-    font = get_font(findfont(FontProperties()))
-    return "".join(each if font.get_char_index(ord(each)) else "□" for each in text)

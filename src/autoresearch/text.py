@@ -1,21 +1,58 @@
-"""Text from experiments is hostile: what is shown of it passes through here."""
+"""Text from experiments is hostile: whatever is shown of it passes through here.
+
+Nothing that is left can steer a terminal, turn the reading direction round or hide. Accents and
+emoji are text and stay, and so does what holds an emoji together (U+200D between two, one U+FE0E
+or U+FE0F behind one), but only there: elsewhere it is a place to hide a message.
+"""
 
 import re
-import unicodedata
 
-ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+# A terminal command string (OSC) must end on its own line, or it would swallow all that follows.
+_ESCAPES = re.compile(
+    r"\x1b(?:"
+    r"\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\][^\x00-\x1f\x7f-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC: titles, links, clipboard
+    r"|[()][0-9AB]"  # character sets
+    r"|[@-Z\\^_])"
+)
+_EMOJI = "[\u2190-\u21ff\u231a-\u23ff\u25aa-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
+_HIDDEN = re.compile(
+    f"({_EMOJI}[\ufe0e\ufe0f]?(?:\u200d{_EMOJI}[\ufe0e\ufe0f]?)*"  # group 1: kept
+    "|[#*0-9©®‼⁉™ℹ〰〽㊗㊙][\ufe0e\ufe0f])"
+    "|[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters; tab and newline are none
+    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # format characters
+    "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufe00-\ufe0f\U000e0000-\U000e0fff"  # draw nothing
+    "\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff"  # surrogates, private, no characters
+    "\U000f0000-\U0010ffff]"
+)
 
 
 def clean(text: str) -> str:
-    """Without escape sequences, control characters and direction overrides; lines stay lines."""
-    text = ESCAPES.sub("", text)
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in BANNED)
-
-
-BANNED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    """Without escape sequences and anything hidden; lines stay lines."""
+    return _without_hidden(_ESCAPES.sub("", text))
 
 
 def clean_line(text: str, limit: int = 300) -> str:
-    """One line of at most `limit` characters."""
-    line = " ".join(clean(text.replace("\n", " ").replace("\t", " ")).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    """One line of at most `limit` characters, cut between words where there is a place."""
+    line = plain(text)
+    if len(line) <= limit:
+        return line
+    cut = line.rfind(" ", limit // 2, limit)
+    return line[: cut if cut > 0 else limit - 1].rstrip(" ,;:([-\u200d") + "…"
+
+
+def plain(text: str) -> str:
+    """One line, all of it."""
+    line = " ".join(_ESCAPES.sub("", text).split())
+    return " ".join(_without_hidden(line).split())
+
+
+def visible(text: str) -> str:
+    """Lines with a mark in place of whatever hides: nothing vanishes unseen."""
+    return _without_hidden(text.replace("\r\n", "\n"), mark="\ufffd")
+
+
+def _without_hidden(text: str, mark: str = "") -> str:
+    return _HIDDEN.sub(lambda found: found[1] or mark, text)

@@ -48,7 +48,9 @@ def _space(constant: Constant, start: Scalar) -> Space | None:
         return None
     if isinstance(value, bool):
         return Choice((False, True))
-    if isinstance(start, bool | str) or type(start) is not type(value) or start % constant.unit:
+    if isinstance(start, bool | str) or type(start) is not type(value):
+        start = value
+    if constant.unit > 1 and start % constant.unit:
         start = value
     return _hinted(constant, start) or _inferred(constant, value, start)
 

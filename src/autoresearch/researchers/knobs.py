@@ -3,15 +3,10 @@
 Optuna proposes, by ask and tell: TPE (Bergstra et al., "Algorithms for Hyper-Parameter
 Optimization", 2011), or at random. Nothing is remembered between proposals: each rebuilds what is
 known from the study's history, so that a resumed study goes on as if it had never stopped.
-
-A proposal's `details` hold the value of every knob after the change (`knobs`) and before it
-(`from`). The second tells what the parent held even where a person or an agent made the parent.
 """
 
-import math
 import random
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +18,18 @@ from optuna.trial import create_trial
 
 from autoresearch.constants import Constant, find_constants, rewrite
 from autoresearch.errors import Failed, UserError
-from autoresearch.experiment import Experiment, Proposal, Verdict
+from autoresearch.experiment import Proposal
 from autoresearch.literals import Scalar
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
 from autoresearch.researchers.hints import space_of
+from autoresearch.researchers.notes import Notes, Values
 from autoresearch.researchers.space import Space
 
-Values = Mapping[str, Scalar]
-
-_ASKS = 100  # before a neighbourhood counts as exhausted
+_ASKS = 200  # before the neighbourhood counts as exhausted
+_EAGER = 50  # of these, before they are made at random: TPE may insist on what was tried
 _FIRST = 10  # results that TPE needs to learn from; before, steps are small and random
-_BROKEN = (Verdict.CRASH, Verdict.TIMEOUT, Verdict.INVALID)
+_CAUTION = 0.97  # chance to think again of what may break: a crash may have had another cause
 
 
 class Knobs:
@@ -49,14 +44,16 @@ class Knobs:
     def propose(self, desk: Desk) -> Proposal:
         """Edits the first editable script that has knobs. `Failed` when nothing is left to try."""
         script = _find_script(desk)
-        notes = _read_history(desk, script)
+        notes = Notes.read(desk, script.constants)
         rng = random.Random(desk.seed)
         for turn in range(_ASKS):
-            names = _pick(rng, notes)
-            learns = self.mode == "tpe" and turn < _ASKS // 2  # it may insist on what was tried
-            new = _ask(names, notes, learns, rng.getrandbits(32))
-            after = {**notes.before, **new}
-            if after != notes.before and _key(after) not in notes.tried:
+            is_eager = turn < _EAGER
+            names = _pick(rng, notes, is_eager)
+            learns = is_eager and self.mode == "tpe"
+            after = {**notes.before, **_ask(names, notes, learns, rng.getrandbits(32))}
+            if learns and notes.is_risky(after) and rng.random() < _CAUTION:
+                continue
+            if not notes.is_tried(after):
                 return _write(script, notes.before, after, desk.program)
         raise Failed(
             f"nothing new came to mind: the {len(notes.before)} knobs of {script.path.name} have "
@@ -137,110 +134,19 @@ def _phrase(name: str, before: Scalar, after: Scalar) -> str:
     return f"{'raising' if after > before else 'lowering'} {name}"
 
 
-# --- The history ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Notes:
-    """What the history says of the knobs."""
-
-    spaces: Mapping[str, Space]
-    before: Values  # of the parent
-    results: Sequence[tuple[Values, float]]  # lower is better; a crash stands there as the worst
-    turns: Mapping[str, int]  # how often each knob was turned
-    tried: frozenset[frozenset[tuple[str, Scalar]]]
-
-
-def _key(values: Values) -> frozenset[tuple[str, Scalar]]:
-    return frozenset(values.items())
-
-
-def _read_history(desk: Desk, script: _Script) -> _Notes:
-    now = {name: constant.value for name, constant in script.constants.items()}
-    starts = _starts(desk.history)
-    spaces = {
-        name: space
-        for name, constant in script.constants.items()
-        if (space := space_of(constant, starts.get(name, constant.value)))
-    }
-    known = _known(desk, now)
-    comparable = [values for values in known.values() if spaces.keys() <= values.keys()]
-    return _Notes(
-        spaces,
-        {name: now[name] for name in spaces},
-        _results(desk, known),
-        Counter(name for each in desk.history for name in _turned(each)),
-        frozenset(_key({name: values[name] for name in spaces}) for values in comparable),
-    )
-
-
-def _recalled(experiment: Experiment, key: str) -> Values:
-    """One of our own details, empty for an experiment that was not ours."""
-    values = experiment.details.get(key)
-    if not isinstance(values, Mapping):
-        return {}
-    return {name: value for name, value in values.items() if isinstance(value, Scalar)}
-
-
-def _starts(history: Sequence[Experiment]) -> Values:
-    """The first value that each knob is known to have had in this study."""
-    starts: dict[str, Scalar] = {}
-    for each in history:
-        first = "knobs" if each.parent is None else "from"
-        starts = {**_recalled(each, first), **starts}
-    return starts
-
-
-def _known(desk: Desk, now: Values) -> dict[int, Values]:
-    """The knobs of every experiment that is known to us, by its number."""
-    known: dict[int, Values] = {}
-    for each in desk.history:
-        if each.parent is not None and (before := _recalled(each, "from")):
-            known.setdefault(each.parent, before)
-        if after := _recalled(each, "knobs"):
-            known[each.number] = after
-    return known | {desk.parent.number: now}
-
-
-def _turned(experiment: Experiment) -> list[str]:
-    before = _recalled(experiment, "from")
-    return [
-        name for name, value in _recalled(experiment, "knobs").items() if before.get(name) != value
-    ]
-
-
-def _results(desk: Desk, known: Mapping[int, Values]) -> list[tuple[Values, float]]:
-    """Knobs and score of each experiment that has both, lower being better.
-
-    One that broke counts as clearly worse than all others, so that its neighbourhood is avoided.
-    """
-    sign = 1 if desk.program.is_better(0, 1) else -1
-    scores = {
-        each.number: sign * each.score
-        for each in desk.history
-        if each.verdict not in _BROKEN and each.score is not None and math.isfinite(each.score)
-    }
-    best, worst = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
-    bad = worst + (worst - best or 1.0)
-    broken = {each.number: bad for each in desk.history if each.verdict in _BROKEN}
-    found = sorted((scores | broken).items())
-    return [(known[number], score) for number, score in found if number in known]
-
-
 # --- Asking -----------------------------------------------------------------------------------
 
 
-def _pick(rng: random.Random, notes: _Notes) -> list[str]:
+def _pick(rng: random.Random, notes: Notes, is_eager: bool) -> list[str]:
     """Mostly one knob, early on above all; those that were turned least come first."""
-    weights = (8, 2, 0) if len(notes.results) < _FIRST else (5, 3, 2)
-    number = min(rng.choices((1, 2, 3), weights)[0], len(notes.spaces))
-    order = sorted(
-        notes.spaces, key=lambda name: rng.random() ** (1 + notes.turns[name]), reverse=True
-    )
-    return sorted(order[:number])
+    early = len(notes.results) < _FIRST
+    weights = ((8, 2, 0) if early else (5, 3, 2)) if is_eager else (1, 1, 1)
+    number = rng.choices((1, 2, 3), weights)[0]
+    rank = {name: rng.random() ** (1 + notes.turns[name]) for name in notes.spaces}
+    return sorted(sorted(rank, key=lambda name: rank[name], reverse=True)[:number])
 
 
-def _ask(names: Sequence[str], notes: _Notes, learns: bool, seed: int) -> Values:
+def _ask(names: Sequence[str], notes: Notes, learns: bool, seed: int) -> Values:
     """New values for some knobs, the others staying as they are."""
     spaces = {name: notes.spaces[name] for name in names}
     if learns and len(notes.results) >= _FIRST:
@@ -253,7 +159,7 @@ def _ask(names: Sequence[str], notes: _Notes, learns: bool, seed: int) -> Values
     return {name: space.decode(trial.params[name]) for name, space in spaces.items()}
 
 
-def _learned(spaces: Mapping[str, Space], notes: _Notes, seed: int) -> optuna.Study:
+def _learned(spaces: Mapping[str, Space], notes: Notes, seed: int) -> optuna.Study:
     """A study of these knobs alone, told of every result that has a place in their spaces."""
     with warnings.catch_warnings():  # Optuna before 5 calls `multivariate` experimental
         warnings.simplefilter("ignore", ExperimentalWarning)

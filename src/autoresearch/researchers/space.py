@@ -47,6 +47,10 @@ class Choice:
         """All choices: none is nearer than another."""
         return self
 
+    def distance(self, one: Scalar, other: Scalar) -> float:
+        """0 for the same choice, 1 for another."""
+        return float(repr(one) != repr(other))
+
     def decode(self, coordinate: Coordinate) -> Scalar:
         """The value at a coordinate."""
         return next(value for value in self.values if repr(value) == coordinate)
@@ -107,6 +111,15 @@ class Range:
         if self._is_integer:  # at least one step
             low, high = min(math.ceil(low), place - 1), max(math.floor(high), place + 1)
         return replace(self, low=max(low, self.low), high=min(high, self.high))
+
+    def distance(self, one: Scalar, other: Scalar) -> float:
+        """How far apart two values lie, in widths of this range; strangers are a width apart."""
+        first, second = self.encode(one), self.encode(other)
+        if not isinstance(first, int | float) or not isinstance(second, int | float):
+            return 1.0
+        if self._is_log:
+            return abs(math.log(first / second)) / math.log(self.high / self.low)
+        return abs(first - second) / (self.high - self.low)
 
     def can_express(self, value: float) -> bool:
         """Whether some coordinate, perhaps outside the ends, is exactly this number."""

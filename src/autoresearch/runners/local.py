@@ -32,7 +32,6 @@ LATE_RATIO = 0.01  # of the budget: later is invalid
 LATE_SECONDS = 0.5  # at least so much, for short budgets on busy machines
 OVERTIME_RATIO = 0.2  # of the budget: then the run is stopped
 OVERTIME_SECONDS = 10.0
-EXIT_SECONDS = 10.0  # to end by itself, after the artifact is complete
 MESSAGE_BYTES = 2**20  # longest line that a run may send
 CONFIG_BYTES = 2**18
 
@@ -45,7 +44,7 @@ class LocalRunner:
         with start(job) as (process, link):
             startup = self._await_ready(job, process, link, began)
             done, seconds = self._train(job, process, link)
-            ending = self._leave(job, process)
+            ending = process.stop()  # the artifact is complete: whatever it still does is cut off
         check_artifact(job)
         figures = numbers(done.get("figures"))
         reported = figures.get("peak_memory_mb", 0.0)
@@ -85,14 +84,6 @@ class LocalRunner:
             if seconds > budget + grace:
                 raise TimedOut(f"still training {grace:g} s after its {budget:g} s were over")
 
-    def _leave(self, job: Job, process: Supervised) -> Ending:
-        deadline = time.monotonic() + EXIT_SECONDS
-        while time.monotonic() < deadline:
-            if (ending := process.ending(0.1)) is not None:
-                return ending
-            job.tick()
-        return process.stop()
-
 
 @contextmanager
 def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
@@ -110,7 +101,7 @@ def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
             "AUTORESEARCH_ARTIFACT": str(job.artifact),
         }
     )
-    grace = max(OVERTIME_SECONDS, OVERTIME_RATIO * program.budget_seconds) + 2 * EXIT_SECONDS
+    grace = max(OVERTIME_SECONDS, OVERTIME_RATIO * program.budget_seconds) + 30.0
     caps = Caps(
         seconds=program.limits.startup_seconds + program.budget_seconds + grace,
         memory_bytes=program.limits.memory_bytes,

@@ -60,7 +60,9 @@ import numpy as np
 # Constants
 # ------------------------------------------------------------------------------------------------
 
-SOURCE = "python"  # python, tinystories, climbmix, or a path: .txt .md .py .jsonl .parquet or folder
+SOURCE = (
+    "python"  # python, tinystories, climbmix, or a path: .txt .md .py .jsonl .parquet or folder
+)
 TIME_BUDGET = 300.0  # seconds of training
 EVAL_BATCH = 16  # rows scored at once; fixed, so that every experiment is scored alike
 
@@ -132,8 +134,8 @@ CACHE = Path(env("CACHE") or Path.home() / ".cache" / "autoresearch").expanduser
 BY_HAND = Path(".autoresearch") / "by-hand"  # where train.py leaves its artifact without a harness
 
 
-class Problem(Exception):
-    """Something the person can mend; main() prints it in one line and exits with 1."""
+class Problem(SystemExit):
+    """Something the person can mend: ends the program with its one line and exit code 1."""
 
 
 class Cheat(Exception):
@@ -170,7 +172,9 @@ def python_listing():
     return sorted(found)
 
 
-GENERATED = re.compile(rb"generated (by|from|automatically)|auto-?generated|do not (edit|modify)", re.I)
+GENERATED = re.compile(
+    rb"generated (by|from|automatically)|auto-?generated|do not (edit|modify)", re.I
+)
 
 
 def is_table(text):
@@ -270,7 +274,9 @@ def read_documents(file):
     if file.suffix == ".parquet":
         return list(parquet_documents(file))
     if file.suffix == ".jsonl":
-        return [json_text(line, file, n) for n, line in enumerate(file.open("rb"), 1) if line.strip()]
+        return [
+            json_text(line, file, n) for n, line in enumerate(file.open("rb"), 1) if line.strip()
+        ]
     return [file.read_bytes()]
 
 
@@ -312,7 +318,11 @@ def hub_documents(corpus, shape):
     val = []
     for text in parquet_documents(paths[corpus.val]):
         val.append(head(text, shape.val_document_bytes))
-        if sum(map(len, val[-100:])) and len(val) % 100 == 0 and sum(map(len, val)) > shape.val_bytes:
+        if (
+            sum(map(len, val[-100:]))
+            and len(val) % 100 == 0
+            and sum(map(len, val)) > shape.val_bytes
+        ):
             break
     skip = {corpus.val: len(val)}
 
@@ -338,7 +348,9 @@ def download(repo, names, attempts=6):
         import huggingface_hub as hub  # only the hub's corpora need it
         from huggingface_hub.errors import HfHubHTTPError
     except ImportError as error:
-        raise Problem("this corpus needs two more packages: pip install huggingface-hub pyarrow") from error
+        raise Problem(
+            "this corpus needs two more packages: pip install huggingface-hub pyarrow"
+        ) from error
 
     def patiently(action):
         for attempt in range(attempts):
@@ -438,7 +450,9 @@ class Tokenizer:
         )
         alphabet = byte_level.alphabet()
         trainer = trainers.BpeTrainer(
-            vocab_size=vocab_size - len(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False
+            vocab_size=vocab_size - len(SPECIAL_TOKENS),
+            initial_alphabet=alphabet,
+            show_progress=False,
         )
         trainable.train_from_iterator((text.decode("utf-8", "replace") for text in texts), trainer)
         value = byte_values()
@@ -447,7 +461,9 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path):
-        return cls([base64.b64decode(token) for token in json.loads(Path(path).read_text())["tokens"]])
+        return cls(
+            [base64.b64decode(token) for token in json.loads(Path(path).read_text())["tokens"]]
+        )
 
     def save(self, path):
         tokens = [base64.b64encode(token).decode() for token in self.tokens]
@@ -468,7 +484,9 @@ class Tokenizer:
             return self._ids(text.decode("utf-8"))
         except UnicodeDecodeError:
             parts = re.split("([\udc80-\udcff]+)", text.decode("utf-8", "surrogateescape"))
-            return np.concatenate([self._lone(p) if n % 2 else self._ids(p) for n, p in enumerate(parts)])
+            return np.concatenate(
+                [self._lone(p) if n % 2 else self._ids(p) for n, p in enumerate(parts)]
+            )
 
     def _ids(self, text):
         return self._encoding.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)
@@ -570,7 +588,9 @@ def load_corpus(manifest):
         facts = json.loads(Path(manifest).read_text())
         return Corpus(folder=Path(manifest).parent, **facts)
     except (OSError, ValueError, TypeError) as error:
-        raise Problem(f"no prepared corpus at {Path(manifest).parent}: run `python prepare.py` first") from error
+        raise Problem(
+            f"no prepared corpus at {Path(manifest).parent}: run `python prepare.py` first"
+        ) from error
 
 
 def the_corpus():
@@ -808,27 +828,35 @@ class Run:
         line = f"step {step:6d} | loss {loss:.4f} | {rate:10,.0f} tokens/s | {left:5.0f} s left"
         print(f"\r{line}", end="", file=sys.stderr, flush=True)
 
-    def submit(self, model, config, **figures):
+    def submit(self, model, config, settings=None, **figures):
         """Hand the model over; the clock stops when the artifact is complete.
 
-        Prints the summary. By hand it is scored now, by another process; a harness scores it
+        `settings` are the resolved hyperparameters, for the record; `figures` are numbers that
+        train.py wants to be known, such as num_steps. Prints the summary. By hand it is scored now, by another process; a harness scores it
         itself, later. Returns val_bpb, or None where a harness is the judge.
         """
         write_artifact(model, config, self._folder)
         figures = {"training_seconds": self.seconds, **figures}
-        if self._harness:
-            message = {"type": "done", "config": config, "figures": figures}
-            self._harness.sendall(json.dumps(message).encode() + b"\n")
-            val_bpb = None
-        else:
+        val_bpb = None
+        if not self._harness:
             print(file=sys.stderr)
             val_bpb = score(self.corpus, self._folder, Path.cwd())["val_bpb"]
-        figures["total_seconds"] = time.time() - process_started()
+        summary = {"val_bpb": val_bpb} if val_bpb is not None else {}
+        summary |= {"training_seconds": figures["training_seconds"]}
+        summary |= {"total_seconds": time.time() - process_started(), **figures}
         print("---")
-        for name, value in ({"val_bpb": val_bpb} if val_bpb is not None else {} | {}).items():
-            print(f"{name + ':':18}{value:.6f}")
-        for name, value in figures.items():
-            print(f"{name + ':':18}{value:.1f}" if isinstance(value, float) else f"{name + ':':18}{value}")
+        for name, value in summary.items():
+            digits = 6 if name == "val_bpb" else 1
+            print(
+                f"{name + ':':18}{value:.{digits}f}"
+                if isinstance(value, float)
+                else f"{name + ':':18}{value}"
+            )
+        if self._harness:  # it may end this process from here on
+            sys.stdout.flush()
+            settings = {**(settings or {}), **config}
+            message = {"type": "done", "config": settings, "figures": figures}
+            self._harness.sendall(json.dumps(message).encode() + b"\n")
         return val_bpb
 
 
@@ -865,8 +893,15 @@ def score(corpus, artifact, tree):
     _, targets = val_rows(corpus)
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
         claim = Path(folder) / "losses.bin"
-        paths = {"MANIFEST": corpus.folder / "manifest.json", "ARTIFACT": artifact, "TREE": tree, "RESULT": claim}
-        given = os.environ | {f"AUTORESEARCH_{name}": str(path.resolve()) for name, path in paths.items()}
+        paths = {
+            "MANIFEST": corpus.folder / "manifest.json",
+            "ARTIFACT": artifact,
+            "TREE": tree,
+            "RESULT": claim,
+        }
+        given = os.environ | {
+            f"AUTORESEARCH_{name}": str(path.resolve()) for name, path in paths.items()
+        }
         command = [sys.executable, "-I", __file__, "claim"]
         done = subprocess.run(command, env=given, cwd=tree, check=False, stdin=subprocess.DEVNULL)
         if done.returncode == 3:
@@ -920,7 +955,9 @@ def load_model(corpus, artifact, tree):
     import torch
     from safetensors.torch import load_model as load_weights
 
-    sys.modules["prepare"] = sys.modules[__name__]  # the experiment sees this file, not its own copy
+    sys.modules["prepare"] = sys.modules[
+        __name__
+    ]  # the experiment sees this file, not its own copy
     sys.path.append(str(tree))
     spec = importlib.util.spec_from_file_location("train", tree / "train.py")
     train = importlib.util.module_from_spec(spec)
@@ -958,13 +995,17 @@ def find_device():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("command", nargs="?", default="prepare", choices=["prepare", "score", "claim"])
-    parser.add_argument("--source", default=env("SOURCE") or SOURCE, help="which corpus (default: %(default)s)")
+    parser.add_argument(
+        "command", nargs="?", default="prepare", choices=["prepare", "score", "claim"]
+    )
+    parser.add_argument(
+        "--source", default=env("SOURCE") or SOURCE, help="which corpus (default: %(default)s)"
+    )
     options = parser.parse_args()
     try:
         result = COMMANDS[options.command](options)
     except Problem as problem:
-        raise SystemExit(f"prepare.py: {problem}") from None
+        raise SystemExit(f"prepare.py: {problem.code}") from None
     except Cheat as cheat:
         print(f"prepare.py: {cheat}", file=sys.stderr)
         raise SystemExit(3) from None

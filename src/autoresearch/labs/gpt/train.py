@@ -24,6 +24,9 @@ submitted weights alone: nothing printed here counts.
 import functools
 import math
 import os
+import platform
+import resource
+import time
 
 import prepare
 import torch
@@ -53,7 +56,7 @@ MICRO_ROWS = None  # rows that go through the model at once; fixed
 MATRIX_LR = 0.02  # Muon, for the matrices of the layers
 EMBEDDING_LR = 0.3  # AdamW, for token and value embeddings
 NGRAM_LR = 0.1  # lazy Adam, for the n-gram embeddings
-HEAD_LR = 0.01  # AdamW, for the output head
+HEAD_LR = 0.02  # AdamW, for the output head
 SCALAR_LR = 0.05  # AdamW, for scalars and gates
 MATRIX_DECAY = 0.1  # weight decay of the matrices, falling to 0 over the run
 MOMENTUM = 0.95  # Muon's, reached after MOMENTUM_WARMUP steps
@@ -78,14 +81,38 @@ PEAK_TFLOPS = {  # dense bf16, from the makers' data sheets
 def sizes(device):
     """The constants that are None, for the device at hand: the one place where devices differ."""
     if device == "cpu":
-        chosen = {"DEPTH": 2, "WIDTH": 128, "HEAD_DIM": 64, "NGRAM_ROWS": 32768, "BATCH_TOKENS": 2048, "MICRO_ROWS": 8}
+        chosen = {
+            "DEPTH": 2,
+            "WIDTH": 128,
+            "HEAD_DIM": 64,
+            "NGRAM_ROWS": 32768,
+            "BATCH_TOKENS": 2048,
+            "MICRO_ROWS": 8,
+        }
     elif device == "mps":
-        chosen = {"DEPTH": 4, "WIDTH": 256, "HEAD_DIM": 64, "NGRAM_ROWS": 0, "BATCH_TOKENS": 2**15, "MICRO_ROWS": 16}
+        chosen = {
+            "DEPTH": 4,
+            "WIDTH": 256,
+            "HEAD_DIM": 64,
+            "NGRAM_ROWS": 0,
+            "BATCH_TOKENS": 2**15,
+            "MICRO_ROWS": 16,
+        }
     else:
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
         rows = 2 ** max(2, min(7, int(math.log2(memory / 0.55))))
-        chosen = {"DEPTH": 8, "WIDTH": 512, "HEAD_DIM": 128, "NGRAM_ROWS": 0, "BATCH_TOKENS": 2**18, "MICRO_ROWS": rows}
-    return {name: value if globals()[name] is None else globals()[name] for name, value in chosen.items()}
+        chosen = {
+            "DEPTH": 8,
+            "WIDTH": 512,
+            "HEAD_DIM": 128,
+            "NGRAM_ROWS": 0,
+            "BATCH_TOKENS": 2**18,
+            "MICRO_ROWS": rows,
+        }
+    return {
+        name: value if globals()[name] is None else globals()[name]
+        for name, value in chosen.items()
+    }
 
 
 @functools.cache
@@ -97,6 +124,27 @@ def precision(device):
         flags = open("/proc/cpuinfo").read() if os.path.exists("/proc/cpuinfo") else ""
         return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
     return torch.float32
+
+
+def peak_flops(device):
+    """FLOP/s that the device could do at best: from the table, or a matrix product timed now."""
+    if device == "cuda":
+        name = torch.cuda.get_device_name(0)
+        return next((tera * 1e12 for known, tera in PEAK_TFLOPS.items() if known in name), math.inf)
+    a = torch.randn(1024, 1024, device=device, dtype=precision(device))
+    best = math.inf
+    for _ in range(4):
+        began = time.monotonic()
+        (a @ a)[0, 0].item()
+        best = min(best, time.monotonic() - began)
+    return 2 * 1024**3 / best
+
+
+def peak_memory_mb(device):
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (2**20 if platform.system() == "Darwin" else 2**10)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -176,7 +224,9 @@ class Block(nn.Module):
         q, k, v = (t.view(batch, time, -1, self.dim).transpose(1, 2) for t in (q, k, v))
         if self.value is not None:
             gate = 2 * torch.sigmoid(self.gate(x[..., :32])).transpose(1, 2).unsqueeze(-1)
-            v = v + gate * self.value(ids).view(batch, time, -1, self.dim).transpose(1, 2).to(v.dtype)
+            v = v + gate * self.value(ids).view(batch, time, -1, self.dim).transpose(1, 2).to(
+                v.dtype
+            )
         q, k = rotate(norm(q), cos, sin), rotate(norm(k), cos, sin)
         if self.kv_heads < self.heads:
             k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
@@ -191,7 +241,9 @@ class GPT(nn.Module):
         width, depth, vocab = config["width"], config["depth"], config["vocab_size"]
         self.embed = nn.Embedding(vocab, width)
         rows = config["ngram_rows"]
-        self.ngrams = nn.ModuleList(nn.Embedding(rows, width, sparse=True) for _ in range(3 if rows else 0))
+        self.ngrams = nn.ModuleList(
+            nn.Embedding(rows, width, sparse=True) for _ in range(3 if rows else 0)
+        )
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(depth))
         self.resid_scale = nn.Parameter(torch.ones(depth))
         self.first_scale = nn.Parameter(torch.zeros(depth))
@@ -225,6 +277,17 @@ class GPT(nn.Module):
         fits = short < time and time % short == 0
         return short if kind == "S" and layer < self.config["depth"] - 1 and fits else time
 
+    def flops_per_token(self):
+        """Forward and backward: 6 a weight of the matrices, 12 a channel and token looked at."""
+        matrices = [
+            p for name, p in self.blocks.named_parameters() if p.dim() == 2 and "value" not in name
+        ]
+        weights = sum(p.numel() for p in (*matrices, self.head.weight))
+        length = self.config["seq_len"]
+        looks = (self.window(layer, length) for layer in range(self.config["depth"]))
+        seen = sum(length / 2 if look >= length else look for look in looks)
+        return 6 * weights + 12 * self.config["width"] * seen
+
     def positions(self, time, device, dtype):
         """(cos, sin, {window: mask}) for rows of this length."""
         key = (time, device, dtype)
@@ -250,7 +313,9 @@ class GPT(nn.Module):
         dtype = precision(ids.device.type)
         with torch.autocast(ids.device.type, dtype, enabled=dtype is not torch.float32):
             features = self.features(ids, dtype).flatten(0, 1)
-        return CappedLoss.apply(features, self.head.weight, targets.flatten(), self.config["softcap"])
+        return CappedLoss.apply(
+            features, self.head.weight, targets.flatten(), self.config["softcap"]
+        )
 
     def features(self, ids, dtype):
         """What the head reads, [batch, time, width]."""
@@ -270,17 +335,24 @@ class CappedLoss(torch.autograd.Function):
     """Head, soft cap and cross-entropy, a chunk at a time, with the gradient taken on the way."""
 
     CHUNK = 512  # tokens; the chunk's logits stay in a CPU's cache
+    GPU_CHUNK = 16384
 
     @staticmethod
     def forward(ctx, features, weight, targets, cap):
         total, matrix = 0.0, weight.to(features.dtype)
         d_features, d_weight = torch.empty_like(features), torch.zeros_like(weight)
-        for x, y, dx in zip(features.split(CappedLoss.CHUNK), targets.split(CappedLoss.CHUNK), d_features.split(CappedLoss.CHUNK)):
+        chunk = CappedLoss.GPU_CHUNK if features.is_cuda else CappedLoss.CHUNK
+        parts = (features.split(chunk), targets.split(chunk), d_features.split(chunk))
+        for x, y, dx in zip(*parts, strict=True):
             tanh = (x @ matrix.mT).float().div_(cap).tanh_()
             logits = tanh * cap
             lse = logits.logsumexp(-1, keepdim=True)
             total = total + (lse - logits.gather(-1, y[:, None])).sum()
-            slope = logits.sub_(lse).exp_().scatter_add_(-1, y[:, None], tanh.new_full((len(y), 1), -1.0))
+            slope = (
+                logits.sub_(lse)
+                .exp_()
+                .scatter_add_(-1, y[:, None], tanh.new_full((len(y), 1), -1.0))
+            )
             slope = slope.mul_(tanh.square_().neg_().add_(1.0)).to(features.dtype)
             torch.mm(slope, matrix, out=dx)
             d_weight += slope.mT @ x
@@ -332,13 +404,19 @@ class Muon(torch.optim.Optimizer):
         by_shape = {}
         for matrix in matrices:
             by_shape.setdefault(matrix.shape, []).append(matrix)
-        super().__init__([{"params": group} for group in by_shape.values()], {"lr": lr, "momentum": 0.85, "decay": 0.0})
+        super().__init__(
+            [{"params": group} for group in by_shape.values()],
+            {"lr": lr, "momentum": 0.85, "decay": 0.0},
+        )
 
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
             params = group["params"]
-            state, scale = self.state[params[0]], max(1.0, params[0].size(0) / params[0].size(1)) ** 0.5
+            state, scale = (
+                self.state[params[0]],
+                max(1.0, params[0].size(0) / params[0].size(1)) ** 0.5,
+            )
             grads = torch.stack([p.grad for p in params])
             buffer = state.setdefault("momentum", torch.zeros_like(grads))
             buffer.lerp_(grads, 1 - group["momentum"])
@@ -349,9 +427,16 @@ class Muon(torch.optim.Optimizer):
 
 def optimizers(model):
     """Muon for the layers' matrices, AdamW for the rest, a lazy Adam for the sparse tables."""
-    matrices = [p for b in model.blocks for n, p in b.named_parameters() if n.split(".")[0] in ("q", "k", "v", "out", "up", "down")]
+    matrices = [
+        p
+        for b in model.blocks
+        for n, p in b.named_parameters()
+        if n.split(".")[0] in ("q", "k", "v", "out", "up", "down")
+    ]
     values = [b.value.weight for b in model.blocks if b.value is not None]
-    small = [b.gate.weight for b in model.blocks if b.gate is not None] + [b.shift for b in model.blocks]
+    small = [b.gate.weight for b in model.blocks if b.gate is not None] + [
+        b.shift for b in model.blocks
+    ]
     scale = (model.config["width"] / 512) ** -0.5
     groups = [
         {"params": [model.embed.weight, *values], "lr": EMBEDDING_LR},
@@ -361,7 +446,9 @@ def optimizers(model):
     adam = torch.optim.AdamW(groups, betas=(BETA1, BETA2), eps=1e-10, weight_decay=0.0, fused=True)
     chosen = [Muon(matrices, MATRIX_LR), adam]
     if model.ngrams:
-        chosen.append(torch.optim.SparseAdam([t.weight for t in model.ngrams], lr=NGRAM_LR, betas=(0.0, 0.95)))
+        chosen.append(
+            torch.optim.SparseAdam([t.weight for t in model.ngrams], lr=NGRAM_LR, betas=(0.0, 0.95))
+        )
     for optimizer in chosen:
         for group in optimizer.param_groups:
             group["peak_lr"] = group["lr"]
@@ -419,6 +506,7 @@ def main():
         model.zero_grad(set_to_none=True)
 
     warm_up(model, chosen, accumulate, update, corpus, rows, device)
+    peak = peak_flops(device)
     run = prepare.start(corpus, model, config)
     batches = run.batches(rows, corpus.seq_len, device)
     step, tokens = 0, 0
@@ -426,21 +514,45 @@ def main():
         loss = accumulate(batches)
         update(step, run.progress)
         step, tokens = step + 1, tokens + micro_steps * rows * corpus.seq_len
+        if device == "cuda":
+            torch.cuda.synchronize()  # the clock must see the device's time, not the queue's
         if run.due():
             loss = loss.item()
             if not loss < 100:
                 raise SystemExit(f"training diverged: the loss is {loss} at step {step}")
             run.log(step, loss, tokens)
-    run.submit(model, config, num_steps=step, total_tokens_M=tokens / 1e6)
+    count = sum(p.numel() for p in model.parameters())
+    run.submit(
+        model,
+        config,
+        settings={name: size.get(name, value) for name, value in constants().items()},
+        peak_memory_mb=peak_memory_mb(device),
+        mfu_percent=100 * model.flops_per_token() * tokens / run.seconds / peak,
+        total_tokens_M=tokens / 1e6,
+        num_steps=step,
+        num_params_M=count / 1e6,
+        depth=config["depth"],
+        num_params=count,
+        tokens=tokens,
+    )
+
+
+def constants():
+    """The hyperparameters above, by name."""
+    kinds = (bool, int, float, str, type(None))
+    return {
+        name: value
+        for name, value in globals().items()
+        if name.isupper() and isinstance(value, kinds)
+    }
 
 
 def warm_up(model, chosen, accumulate, update, corpus, rows, device):
-    """Two steps on random tokens, undone: compile, allocate, and find out what cannot run."""
+    """A step on random tokens, undone: compile, allocate, and find out what cannot run."""
     saved = {name: value.clone() for name, value in model.state_dict().items()}
     synthetic = iter(lambda: prepare.synthetic(corpus, rows, corpus.seq_len, device), None)
-    for step in range(2):
-        accumulate(synthetic)
-        update(step, 0.0)
+    accumulate(synthetic)
+    update(0, 0.0)
     model.load_state_dict(saved)
     for optimizer in chosen:
         optimizer.state.clear()

@@ -1,0 +1,384 @@
+"""The command line. Every command says what it did and where to look next."""
+
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+
+from autoresearch import __version__, git, judge, opening, parts, process, terminal
+from autoresearch.errors import AutoresearchError, LabError, Stopped, StudyError, UserError
+from autoresearch.experiment import Experiment, incumbent
+from autoresearch.facts import experiment_json, status_json
+from autoresearch.lab import HOME, Lab
+from autoresearch.program import Program, parse_duration
+from autoresearch.researchers.base import Researcher
+from autoresearch.researchers.by_hand import ByHand
+from autoresearch.runners.local import LocalRunner
+from autoresearch.store import Store
+from autoresearch.strategies.greedy import Greedy
+from autoresearch.study import Budget, Stop, Study, attempt, recover, research, settle
+
+INTRODUCTION = """Research that runs while you sleep.
+
+\b
+You write a strategy in program.md. A researcher edits train.py; each edit trains
+for the same time, is scored by a judge that it cannot touch, and is kept or
+reverted. In the morning there is a log, a chart and a better model.
+
+\b
+  autoresearch init my-lab && cd my-lab     three files: prepare.py train.py program.md
+  autoresearch run --for 8h                 the night; Ctrl-C stops it, the same call resumes it
+  autoresearch status | log | show 7        how it stands, all experiments, one of them
+  autoresearch report                       the morning: report.html and progress.png
+  autoresearch try -m "wider MLP"           your own edit of train.py as one experiment
+
+\b
+No lab yet? `autoresearch demo` does real research in five minutes, on any CPU.
+"""
+FILES = ("prepare.py", "train.py", "program.md")
+
+
+class Duration(click.ParamType[float]):
+    name = "DURATION"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = Duration()
+
+
+def main() -> None:
+    """Exit codes: 0 well, 1 the study could not go on, 2 bad input, 130 stopped."""
+    try:
+        commands(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except UserError as error:
+        click.echo(f"autoresearch: {error}", err=True)
+        sys.exit(2)
+    except Stopped:
+        sys.exit(130)
+    except AutoresearchError as error:
+        click.echo(f"autoresearch: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:  # `autoresearch log | head`
+        sys.stderr.close()
+        sys.exit(0)
+
+
+@click.group(help=INTRODUCTION, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="autoresearch")
+def commands() -> None:
+    pass
+
+
+@commands.command()
+@click.argument("folder", default=".", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Make a lab: copy the three files into FOLDER, in a git repository."""
+    make_lab(folder)
+    click.echo(f"A lab is in {folder}: prepare.py, train.py, program.md")
+    where = "" if folder == Path() else f"cd {folder} && "
+    click.echo(f"Next: {where}autoresearch run --for 8h")
+
+
+@commands.command()
+def prepare() -> None:
+    """Prepare the data: corpus, tokenizer, tokens. Quick when all is there."""
+    lab = here()
+    program = Program.load(lab.root / "program.md")
+    log = lab.home / "prepare.txt"
+    log.unlink(missing_ok=True)
+    stop = Stop()
+    with stopping(stop, lambda: None):
+        judge.prepare(program, opening.interpreter(lab), lab.root, log, echo_log(log, stop.tick))
+    click.echo(log.read_text(errors="replace").rstrip())
+
+
+@commands.command()
+@click.option("--researcher", help="Who proposes: knobs (default), knobs:random.")
+@click.option("--experiments", type=click.IntRange(min=0), help="Experiments in all, besides the baseline.")
+@click.option("--for", "seconds", type=DURATION, help="Time for the whole study: 8h, 90m.")
+@click.option("--budget", type=DURATION, help="Training time of one run: 300s, 5m.")
+@click.option("--tag", help="Name of the study; the same name resumes it.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of a new study (default 0).")
+def run(
+    researcher: str | None,
+    experiments: int | None,
+    seconds: float | None,
+    budget: float | None,
+    tag: str | None,
+    seed: int | None,
+) -> None:
+    """Do research until the limits are reached. Run it again to resume."""
+    wishes = opening.Wishes(tag, researcher, experiments, seconds, budget, seed)
+    lab = here()
+    with lab.lock(), Store(opening.store_path(lab)) as store:
+        run_study(lab, store, wishes)
+
+
+@commands.command(name="try")
+@click.option("-m", "--message", required=True, help="What the edit is, in one line.")
+@click.option("--tag", help="Name of the study (default: the last one).")
+@click.option("--budget", type=DURATION, help="Training time of one run, for a new study.")
+def try_edit(message: str, tag: str | None, budget: float | None) -> None:
+    """Take your own uncommitted edit of train.py as one experiment."""
+    lab = here()
+    with lab.lock(), Store(opening.store_path(lab)) as store:
+        last = store.tags()[-1:]
+        wishes = opening.Wishes(tag or (last[0] if last else None), budget_seconds=budget)
+        opened = opening.open_study(lab, store, wishes, from_head=True)
+        if incumbent(store.experiments(opened.row.tag)):  # say now what would only fail later
+            opening.hand_edit(lab, store, opened.row.tag, opened.program)
+        try_study(lab, store, opened, message)
+
+
+@commands.command()
+@click.option("--tag", help="Which study (default: the last one).")
+@click.option("--json", "as_json", is_flag=True, help="For programs; the keys are stable.")
+def log(tag: str | None, as_json: bool) -> None:
+    """All experiments of a study."""
+    with reading(tag) as (_, store, found, program):
+        experiments = store.experiments(found)
+        if as_json:
+            rows = [experiment_json(each, program) for each in experiments]
+            click.echo(json.dumps(rows, indent=1))
+        else:
+            terminal_console().print(terminal.log_table(experiments, program.metric))
+
+
+@commands.command()
+@click.option("--tag", help="Which study (default: the last one).")
+@click.option("--json", "as_json", is_flag=True, help="For programs; the keys are stable.")
+def status(tag: str | None, as_json: bool) -> None:
+    """How a study stands."""
+    with reading(tag) as (lab, store, found, program):
+        facts = status_json(found, program, store.experiments(found), lab.is_running())
+        if as_json:
+            click.echo(json.dumps(facts, indent=1))
+        else:
+            click.echo("\n".join(terminal.status_lines(facts)))
+
+
+@commands.command()
+@click.argument("number", type=int)
+@click.option("--tag", help="Which study (default: the last one).")
+@click.option("--diff", is_flag=True, help="Only its change, as a diff.")
+@click.option("--log", "show_log", is_flag=True, help="Only what it printed.")
+def show(number: int, tag: str | None, diff: bool, show_log: bool) -> None:
+    """One experiment: what it was, its change, how it went."""
+    with reading(tag) as (lab, store, found, program):
+        experiments = store.experiments(found)
+        each = store.experiment(found, number)
+        change = diff_of(lab, program, experiments, each)
+        if diff:
+            click.echo(change, nl=False)
+        elif show_log:
+            click.echo(terminal.log_text(lab.study_folder(found) / "logs" / f"{number:04d}.txt"))
+        else:
+            click.echo("\n".join(terminal.experiment_lines(each, program)))
+            click.echo("\n" + change, nl=False)
+
+
+@commands.command()
+@click.option("--tag", help="Which study (default: the last one).")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder for the files.")
+def report(tag: str | None, output: Path | None) -> None:
+    """Write report.html, report.md, progress.png and results.tsv."""
+    with reading(tag) as (lab, store, found, program):
+        folder = write_report(lab, store, found, program, output)
+    click.echo(f"Report: {folder / 'report.html'}")
+
+
+@commands.command()
+@click.argument("folder", default="demo", type=click.Path(path_type=Path))
+@click.option("--experiments", default=7, show_default=True, type=click.IntRange(min=1))
+@click.option("--budget", type=DURATION, default="20s", show_default=True)
+def demo(folder: Path, experiments: int, budget: float) -> None:
+    """Real research in five minutes: a small lab in FOLDER, no GPU, no key."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / HOME).is_dir():
+        raise LabError(f"{folder} holds something else: name another folder, `autoresearch demo DIR`")
+    if not (folder / "program.md").exists():
+        make_lab(folder)
+    lab = Lab.open(folder)
+    click.echo(f"A lab is in {folder}: its train.py trains a small GPT on Python's own sources.")
+    click.echo(f"The researcher `knobs` will try {experiments} edits of {budget:g} s of training each.\n")
+    with lab.lock(), Store(opening.store_path(lab)) as store:
+        run_study(lab, store, opening.Wishes("demo", "knobs", experiments, None, budget))
+    click.echo(f"\nLook around: cd {folder} && autoresearch log, autoresearch show 1, autoresearch run")
+
+
+# what the commands share
+
+
+def here() -> Lab:
+    return Lab.open(Path())
+
+
+def terminal_console() -> Console:
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False)
+
+
+def make_lab(folder: Path) -> None:
+    """Copy the three files; never over a file that is there."""
+    there = [name for name in FILES if (folder / name).exists()]
+    if there:
+        raise LabError(f"{folder / there[0]} is already there: a lab is made only where none is")
+    folder.mkdir(parents=True, exist_ok=True)
+    with as_file(files("autoresearch.labs") / "gpt") as template:
+        for name in FILES:
+            shutil.copyfile(template / name, folder / name)
+    if git.toplevel(folder) is None:
+        git.run(folder, "init", "--quiet", "--initial-branch", "main")
+    lab = Lab.open(folder)
+    if lab.head() is None:
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text(f"/{HOME}/\n__pycache__/\n/.venv/\n")
+        git.run(folder, "add", "--", *FILES, ".gitignore")
+        git.run(folder, "commit", "--quiet", "-m", "A lab: prepare.py, train.py, program.md")
+
+
+@contextmanager
+def reading(tag: str | None) -> Iterator[tuple[Lab, Store, str, Program]]:
+    """A study to read, while an engine may be at work on it."""
+    lab = here()
+    with Store(opening.store_path(lab)) as store:
+        tags = store.tags()
+        if not tags:
+            raise StudyError("no study in this lab yet: begin one with `autoresearch run`")
+        row = store.study(tag or tags[-1])
+        yield lab, store, row.tag, Program.from_contract(row.contract)
+
+
+@contextmanager
+def stopping(stop: Stop, stop_live: Callable[[], None]) -> Iterator[None]:
+    """First Ctrl-C: stop after this experiment. Second, or SIGTERM: stop now."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del frame
+        if stop.after_this or number != signal.SIGINT:
+            stop.now = True
+        stop.after_this = True
+        stop_live()
+        words = "stopping now" if stop.now else "stopping after this experiment; Ctrl-C again: now"
+        click.echo(f"\n{words}", err=True)
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def echo_log(path: Path, tick: Callable[[], None]) -> Callable[[], None]:
+    """A tick that also shows the last line of a growing log."""
+    last = ""
+
+    def show() -> None:
+        nonlocal last
+        line = process.last_line(path)
+        if line != last and line.startswith("prepare:"):
+            click.echo(line, err=True)
+        last = line
+        tick()
+
+    return show
+
+
+def study_of(
+    lab: Lab, store: Store, opened: opening.Opened, researcher: Researcher, name: str, stop: Stop
+) -> Study:
+    watcher = terminal.watcher(Console(highlight=False), opened.program)
+    return Study(
+        opened.row.tag, lab, store, opened.program, researcher, name, Greedy(), LocalRunner(),
+        watcher, opening.interpreter(lab), opened.row.seed, stop,
+    )  # fmt: skip
+
+
+def run_study(lab: Lab, store: Store, wishes: opening.Wishes) -> None:
+    opened = opening.open_study(lab, store, wishes)
+    tag, name = opened.row.tag, wishes.researcher or opened.row.researcher
+    stop = Stop()
+    study = study_of(lab, store, opened, parts.researcher(name), name, stop)
+    click.echo(terminal.opening_line(opened.is_new, tag, opened.program, opened.budget))
+    prepare_first(study)
+    with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
+        why = research(study, opened.budget)
+    click.echo(f"\nStudy {tag}: {why}.")
+    if why == "you stopped it":
+        click.echo(f"Resume it with: autoresearch run --tag {tag}")
+
+
+def prepare_first(study: Study) -> None:
+    """Prepare the data before anything is timed, and show how it goes."""
+    log = study.lab.home / "prepare.txt"
+    log.unlink(missing_ok=True)
+    tick = echo_log(log, study.stop.tick)
+    baseline = study.experiments()[0].commit
+    assert baseline is not None
+    with study.lab.workplace(study.tag) as place, stopping(study.stop, study.watcher.stop):
+        locked = study.lab.lay_out(baseline, place / "locked", study.program.locked)
+        judge.prepare(study.program, study.python, locked, log, tick)
+
+
+def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> None:
+    """The baseline if it is still to be run, then the person's edit."""
+    tag, stop = opened.row.tag, Stop()
+    study = study_of(lab, store, opened, ByHand({}, message), "hand", stop)
+    prepare_first(study)
+    with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
+        if incumbent(study.experiments()) is None:
+            research(study, Budget(experiments=0))
+        contents = opening.hand_edit(lab, store, tag, opened.program)
+        study = study_of(lab, store, opened, ByHand(contents, message), "hand", stop)
+        recover(study)
+        while (done := attempt(study)).researcher != "hand":
+            pass  # an experiment that was left open is finished first
+        settle(study)
+    click.echo(f"{done.verdict}: {done.reason}")
+
+
+@contextmanager
+def reporting(lab: Lab, store: Store, tag: str, program: Program) -> Iterator[None]:
+    """Whatever happens, what is known is written down at the end."""
+    try:
+        yield
+    finally:
+        if any(each.score is not None for each in store.experiments(tag)):
+            folder = write_report(lab, store, tag, program, None)
+            click.echo(f"\nReport: {folder / 'report.html'}\nChart:  {folder / 'progress.png'}")
+
+
+def write_report(lab: Lab, store: Store, tag: str, program: Program, output: Path | None) -> Path:
+    folder = output or lab.study_folder(tag)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts.load("autoresearch.morning:write")(lab, store, tag, program, folder)
+    return folder
+
+
+def diff_of(
+    lab: Lab, program: Program, experiments: tuple[Experiment, ...], each: Experiment
+) -> str:
+    parent = next((one for one in experiments if one.number == each.parent), None)
+    if parent is None or parent.commit is None or each.commit is None:
+        return ""
+    return lab.diff(parent.commit, each.commit, program)

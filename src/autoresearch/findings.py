@@ -1,0 +1,159 @@
+"""What a study's figures say, in words: the sentences and numbers that the reports share.
+
+Words that an experiment wrote come out of here on one line and with nothing hidden in them, but
+not yet escaped for HTML or Markdown.
+"""
+
+import shlex
+
+from autoresearch.text import clean_line, plain, visible
+from autoresearch.view import XXX
+
+FULL_DIFF_LINES = 600  # more of one diff than anybody reads in a report
+FULL_DIFF_CHARACTERS = 60_000
+LONGEST = 400  # characters of a description or a reason
+
+
+def chart_title(view: StudyView) -> str:
+    """Such as "nov23: 7 experiments, 3 kept, 1.5320 → 1.4981 val_bpb"."""
+    count = len(view.tried)
+    parts = [f"{count} experiment{'' if count == 1 else 's'}", f"{len(view.kept)} kept"]
+    if view.baseline and view.best:
+        scores = dict.fromkeys((score_of(view.baseline), score_of(view.best)))
+        metric = clean_line(view.program.metric, 24)
+        parts.append(f"{' → '.join(number(each, 5) for each in scores)} {metric}")
+    return f"{clean_line(view.tag, 32)}: {', '.join(parts)}"
+
+
+def headline(view: StudyView) -> str:
+    """Did it work, and by how much, in one sentence."""
+    metric, count = plain(view.program.metric), _count(len(view.tried), "experiment")
+    if not view.closed:
+        return "Nothing has finished yet"
+    if not view.baseline or not view.best:
+        return "No result: the baseline has no score"
+    base, best = score_of(view.baseline), score_of(view.best)
+    if not view.tried:
+        return f"The baseline stands at {number(base)} {metric}; nothing else has been tried yet"
+    gain = view.gain
+    if gain <= 0:
+        return f"Nothing beat the baseline's {number(base)} {metric} in {count}"
+    opening = "It worked" if view.is_confirmed else "It seems to have worked"
+    moved = "fell" if view.lower else "rose"
+    relative = f", {abs(gain / base) * 100:.3g}% better than the baseline" if base else ""
+    return f"{opening}: {metric} {moved} from {number(base)} to {number(best)}{relative}"
+
+
+def caveat(view: StudyView) -> str:
+    """How far the headline can be believed: how many runs each number rests on, and their spread.
+
+    The spread is the baseline's largest run minus its smallest. It is not a confidence interval,
+    and does not claim to be one.
+    """
+    if not view.baseline or not view.best:
+        failed = next((each.reason for each in view.closed if each.number == 0), "")
+        return clean_line(failed, LONGEST)
+    runs, spread = len(run_scores(view.baseline)), spread_of(view.baseline)
+    differ = f", which differ by {number(spread, like=score_of(view.baseline))}" if runs > 1 else ""
+    if view.gain <= 0:
+        return f"The baseline rests on {_count(runs, 'run')}{differ}."
+    many = len(view.tried) > 1
+    luck = f" With {len(view.tried)} attempts, part of the gain may be luck." if many else ""
+    best_runs = len(run_scores(view.best))
+    if runs == best_runs == 1:
+        return f"One run each: not yet confirmed.{luck}"
+    basis = f"The baseline rests on {_count(runs, 'run')}{differ}; the best on {best_runs}."
+    if view.is_confirmed:
+        return f"{basis} The gain is larger than that spread.{luck}"
+    within = " The gain is within that spread:" if runs > 1 and view.gain <= spread else " It is"
+    return f"{basis}{within} not yet confirmed.{luck}"
+
+
+def costs(view: StudyView) -> list[tuple[str, str]]:
+    """What it took, as far as it is known."""
+    costs = [("Experiments", f"{len(view.tried)}, {len(view.kept)} kept")]
+    wall = view.wall_seconds
+    if wall is not None:
+        costs.append(("From start to end", duration(wall)))
+    busy = sum(each.seconds or 0.0 for each in view.closed)
+    training, tokens = view.total("training_seconds"), view.total("tokens")
+    if busy:
+        costs.append(("In experiments", duration(busy)))
+        if view.kept:
+            costs.append(("Per kept change", duration(busy / len(view.kept))))
+    if training:
+        costs.append(("Training", duration(training)))
+    if tokens:
+        costs.append(("Training tokens", f"{tokens:,.0f}"))
+    return costs
+
+
+def period(view: StudyView) -> str:
+    """Such as "8 March 2026, 22:00 to 9 March 2026, 06:10 UTC"; empty where it is not known."""
+    started, ended = moment(view.started_at), moment(view.ended_at or "")
+    if not started:
+        return ""
+    first = f"{started:%-d %B %Y, %H:%M}"
+    if not ended:
+        return f"since {first} UTC, not over yet"
+    last = f"{ended:%H:%M}" if started.date() == ended.date() else f"{ended:%-d %B %Y, %H:%M}"
+    return f"{first} to {last} UTC"
+
+
+def commands(view: StudyView) -> list[str]:
+    """From a clone of the lab to the best score."""
+    tag, program = plain(view.tag), view.program
+    return [
+        f"git switch --detach {shlex.quote(f'autoresearch/{tag}')}",
+        plain(shlex.join(program.commands.prepare)),
+        plain(shlex.join(program.commands.train)),
+    ]
+
+
+def diff_lines(diff: str) -> list[str]:
+    """The diff's lines, without anything hidden, and no more of them than anybody reads."""
+    text = visible(diff[:FULL_DIFF_CHARACTERS]).rstrip("\n")
+    lines = text.split("\n") if text else []
+    if len(lines) > FULL_DIFF_LINES or len(diff) > FULL_DIFF_CHARACTERS:
+        return [*lines[:FULL_DIFF_LINES], "[cut here: autoresearch show --diff has all of it]"]
+    return lines
+
+
+# ---------------------------------------------------------------------------------------------
+# Numbers as text
+
+
+def number(value: float, digits: int = 7, like: float | None = None) -> str:
+    """A score for reading: as many decimals as give about `digits` digits in all.
+
+    A difference of scores is written with the decimals of a score: that which it is `like`.
+    """
+    size = abs(value if like is None else like)
+    if (0 < size < 1e-3) or size >= 1e15:
+        return f"{value:.{digits - 2}g}"
+    return f"{value:.{max(0, digits - len(str(int(size))))}f}"
+
+
+def shown(experiment: Experiment) -> str:
+    return number(score_of(experiment)) if has_score(experiment) else ""
+
+
+def signed(value: float | None, like: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{'+' if value > 0 else ''}{number(value, like=like)}"
+
+
+def known(value: float | None, form: str) -> str:
+    return "" if not value else format(value, form)
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{'one' if count == 1 else count} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    for size, unit in ((3600, "hours"), (60, "minutes")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} seconds"

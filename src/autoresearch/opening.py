@@ -1,0 +1,177 @@
+"""From a person's words to a study that can run: found again, or begun with its baseline."""
+
+import sys
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from autoresearch import git, machine
+from autoresearch.errors import LabError, StudyError
+from autoresearch.experiment import Experiment, Verdict
+from autoresearch.lab import Lab, valid_tag
+from autoresearch.program import Program
+from autoresearch.store import Store
+from autoresearch.store import Study as Row
+from autoresearch.study import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the person asked for on the command line. None: not said."""
+
+    tag: str | None = None
+    researcher: str | None = None
+    experiments: int | None = None
+    seconds: float | None = None
+    budget_seconds: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A study's row, its program as the study keeps to it, and what it may still use."""
+
+    row: Row
+    program: Program
+    budget: Budget
+    is_new: bool
+
+
+def store_path(lab: Lab) -> Path:
+    return lab.home / "autoresearch.db"
+
+
+def interpreter(lab: Lab) -> str:
+    """The lab's own environment where it has one, else the one that we run in."""
+    own = lab.root / ".venv" / "bin" / "python"
+    return str(own) if own.exists() else sys.executable
+
+
+def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = False) -> Opened:
+    """Resume the study that is meant, or begin it.
+
+    `from_head` takes the baseline as HEAD has it, not as it lies on the disk: the edit on the
+    disk is then the first experiment.
+    """
+    program = Program.load(lab.root / "program.md")
+    if wishes.budget_seconds is not None:
+        program = replace(program, budget_seconds=wishes.budget_seconds)
+    budget = Budget(
+        wishes.experiments if wishes.experiments is not None else program.limits.experiments,
+        wishes.seconds if wishes.seconds is not None else program.limits.study_seconds,
+    )
+    tag = valid_tag(wishes.tag) if wishes.tag else choose_tag(store, budget)
+    if tag in store.tags() and has_no_result(store.experiments(tag)):
+        store.forget(tag)
+    if tag in store.tags():
+        return resume(lab, store.study(tag), program, wishes, budget, store)
+    return begin(lab, store, tag, program, wishes, budget, from_head)
+
+
+def choose_tag(store: Store, budget: Budget) -> str:
+    """The last study while it has something left to do, else a new one named after the day."""
+    tags = store.tags()
+    if tags and not budget.spent(store.experiments(tags[-1])):
+        return tags[-1]
+    today = datetime.now().strftime("%b%d").lower()
+    names = [today, *(f"{today}-{number}" for number in range(2, 1000))]
+    return next(name for name in names if name not in tags)
+
+
+def has_no_result(experiments: tuple[Experiment, ...]) -> bool:
+    """True for a study whose baseline never ran: there is nothing in it to lose."""
+    first = experiments[0] if experiments else None
+    return first is None or first.verdict not in (None, Verdict.KEEP)
+
+
+def resume(
+    lab: Lab, row: Row, now: Program, wishes: Wishes, budget: Budget, store: Store
+) -> Opened:
+    """Raises StudyError when scores from now on could not be compared with those before."""
+    kept = Program.from_contract(row.contract, now.body)
+    if wishes.budget_seconds is None:
+        now = replace(now, budget_seconds=kept.budget_seconds)
+    changed = [
+        name
+        for name in ("editable", "locked", "commands", "metric", "direction", "budget_seconds")
+        if getattr(now, name) != getattr(kept, name)
+    ]
+    if changed:
+        raise StudyError(
+            f"study {row.tag} began with another {' and '.join(changed)}: its scores could not be "
+            "compared with new ones. Change that back, or begin a new study with --tag NAME."
+        )
+    commit = store.experiments(row.tag)[0].commit
+    assert commit is not None
+    if git.resolve(lab.repository, commit) is None:
+        raise StudyError(f"study {row.tag} began at commit {commit[:7]}, which git no longer has")
+    pinned = lab.contents(commit, now.locked)
+    for name in now.locked:
+        if (lab.root / name).is_file() and (lab.root / name).read_bytes() != pinned.get(name):
+            raise StudyError(
+                f"{name} has changed since study {row.tag} began, and it is locked: its scores "
+                "could not be compared. Change it back, or begin a new study with --tag NAME."
+            )
+    return Opened(row, replace(now, limits=now.limits), budget, is_new=False)
+
+
+def begin(
+    lab: Lab,
+    store: Store,
+    tag: str,
+    program: Program,
+    wishes: Wishes,
+    budget: Budget,
+    from_head: bool,
+) -> Opened:
+    """Snapshot the lab's files as experiment 0."""
+    contents, head = lab.disk(program), lab.head()
+    if from_head:
+        committed = lab.contents(head, program.editable) if head else {}
+        if missing := [name for name in program.editable if name not in committed]:
+            raise LabError(f"{missing[0]} is not committed yet: commit it, then edit and try")
+        contents |= committed
+    if program.budget_seconds <= 0:
+        raise StudyError("the budget must be more than 0 seconds")
+    commit = lab.snapshot(contents, f"baseline\n\nexperiment {tag}/0", head)
+    row = store.create_study(
+        tag,
+        program.contract(),
+        seed=wishes.seed or 0,
+        researcher=wishes.researcher or "knobs",
+        machine=machine.facts(),
+    )
+    first = store.begin(tag, None, "baseline")
+    store.proposed(tag, replace(first, commit=commit, description="baseline"))
+    lab.record_attempt(tag, 0, commit)
+    return Opened(row, program, budget, is_new=True)
+
+
+def hand_edit(lab: Lab, store: Store, tag: str, program: Program) -> dict[str, bytes]:
+    """The person's uncommitted edit, put on top of the incumbent's files.
+
+    What the edit started from is the experiment whose files HEAD holds, or else the baseline.
+    Raises StudyError when there is no edit, or when it touches lines that a kept change touched.
+    """
+    experiments = store.experiments(tag)
+    kept = [each for each in experiments if each.is_kept and each.commit]
+    best, first = kept[-1], kept[0]
+    assert best.commit is not None
+    assert first.commit is not None
+    disk = {name: (lab.root / name).read_bytes() for name in program.editable}
+    head = lab.head()
+    at_head = lab.contents(head, program.editable) if head else {}
+    versions = [lab.contents(str(each.commit), program.editable) for each in reversed(kept)]
+    base = next((each for each in versions if each == at_head), versions[-1])
+    if disk == base:
+        raise StudyError(f"{', '.join(program.editable)}: no uncommitted edit to try")
+    ours, merged = versions[0], {}
+    for name in program.editable:
+        content = git.merge(lab.repository, ours[name], base[name], disk[name])
+        if content is None:
+            raise StudyError(
+                f"your edit of {name} touches lines that experiment #{best.number} changed too. "
+                f"Edit the incumbent instead: git show autoresearch/{tag}:{lab.prefix}{name}"
+            )
+        merged[name] = content
+    return merged

@@ -1,0 +1,202 @@
+"""What a person sees while a study runs: a live line on a terminal, plain lines elsewhere."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from autoresearch.experiment import Experiment, Verdict
+from autoresearch.program import Program
+from autoresearch.runners.base import Progress
+from autoresearch.study import Budget
+from autoresearch.text import clean
+
+STYLES = {
+    Verdict.KEEP: "bold green",
+    Verdict.DISCARD: "dim",
+    Verdict.CRASH: "red",
+    Verdict.TIMEOUT: "yellow",
+    Verdict.INVALID: "magenta",
+    Verdict.FAILED: "yellow",
+}
+
+
+def result_line(each: Experiment) -> Text:
+    """One finished experiment: number, verdict, score, delta, time, what it was."""
+    assert each.verdict is not None
+    score = f"{each.score:.4f}" if each.score is not None else "-"
+    delta = f"{each.delta:+.4f}" if each.delta is not None else ""
+    facts = f"{score:>9} {delta:>8}  {each.seconds or 0:5.0f} s  "
+    line = Text(f"#{each.number:<4} ").append(f"{each.verdict:8}", STYLES[each.verdict])
+    line.append(facts).append(each.description)
+    if each.score is None:
+        line.append(f": {each.reason}")
+    return line
+
+
+class PlainWatcher:
+    """A line for each thing that happens; for logs and pipes."""
+
+    def __init__(self, console: Console, program: Program) -> None:
+        self.console, self.program = console, program
+
+    def print(self, text: Text | str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+    def began(self, experiment: Experiment) -> None:
+        del experiment
+
+    def proposed(self, experiment: Experiment) -> None:
+        self.print(Text(f"#{experiment.number:<4} trying  {experiment.description}"))
+
+    def progress(self, experiment: Experiment, progress: Progress) -> None:
+        del experiment, progress
+
+    def scoring(self, experiment: Experiment) -> None:
+        del experiment
+
+    def finished(self, experiment: Experiment, best: Experiment | None) -> None:
+        self.print(result_line(experiment))
+        if best is not None and best.number == experiment.number and best.score is not None:
+            self.print(f"      best so far: {best.score:.4f} {self.program.metric}")
+
+    def note(self, text: str) -> None:
+        self.print(Text(f"note: {text}"))
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+
+
+class LiveWatcher(PlainWatcher):
+    """As PlainWatcher, with a bar for the running experiment below."""
+
+    def __init__(self, console: Console, program: Program) -> None:
+        super().__init__(console, program)
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._best: Experiment | None = None
+
+    def _show(self, experiment: Experiment, done: float, *facts: str) -> None:
+        row = Table.grid(padding=(0, 1))
+        what = Text(f"#{experiment.number} {experiment.description}", overflow="ellipsis")
+        what.no_wrap = True
+        what.truncate(max(16, self.console.width - 80), overflow="ellipsis")
+        best = f"best {self._best.score:.4f}" if self._best and self._best.score else ""
+        row.add_row(what, ProgressBar(total=1.0, completed=done, width=20), *facts, best)
+        if not self._live.is_started:
+            self._live.start()
+        self._live.update(row)
+
+    def began(self, experiment: Experiment) -> None:
+        self._show(experiment, 0.0, "proposing")
+
+    def proposed(self, experiment: Experiment) -> None:
+        self._show(experiment, 0.0, "starting")
+
+    def progress(self, experiment: Experiment, progress: Progress) -> None:
+        budget = self.program.budget_seconds
+        self._show(
+            experiment,
+            min(1.0, progress.seconds / budget),
+            f"loss {progress.loss:.3f}",
+            f"{progress.tokens_per_second:,.0f} tok/s",
+            f"{max(0.0, budget - progress.seconds):3.0f} s left",
+        )
+
+    def scoring(self, experiment: Experiment) -> None:
+        self._show(experiment, 1.0, "scoring")
+
+    def finished(self, experiment: Experiment, best: Experiment | None) -> None:
+        self._best = best
+        self._live.stop()
+        self.print(result_line(experiment))
+
+    def stop(self) -> None:
+        self._live.stop()
+
+
+def watcher(console: Console, program: Program) -> PlainWatcher:
+    return LiveWatcher(console, program) if console.is_terminal else PlainWatcher(console, program)
+
+
+def log_table(experiments: tuple[Experiment, ...], metric: str) -> Table:
+    """The experiments of a study, one row each."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("#", "parent", "verdict", metric, "delta", "s", "MB", "commit"):
+        table.add_column(name, justify="right" if name not in ("verdict", "commit") else "left", no_wrap=True)
+    table.add_column("description", overflow="fold")
+    for each in experiments:
+        verdict = each.verdict.value if each.verdict else "running"
+        style = STYLES[each.verdict] if each.verdict else "cyan"
+        memory = each.last_run.figures.get("peak_memory_mb") if each.last_run else None
+        description = each.description + (f": {each.reason}" if each.verdict and each.score is None else "")
+        table.add_row(
+            str(each.number),
+            "" if each.parent is None else str(each.parent),
+            Text(verdict, style),
+            "" if each.score is None else f"{each.score:.4f}",
+            "" if each.delta is None else f"{each.delta:+.4f}",
+            "" if each.seconds is None else f"{each.seconds:.0f}",
+            "" if memory is None else f"{memory:.0f}",
+            (each.commit or "")[:7],
+            Text(description),
+        )
+    return table
+
+
+def opening_line(is_new: bool, tag: str, program: Program, budget: Budget) -> str:
+    limits = [f"{budget.experiments} experiments"] if budget.experiments is not None else []
+    limits += [f"{budget.seconds / 3600:.3g} h"] if budget.seconds is not None else []
+    until = " or ".join(limits) or "you stop it (Ctrl-C)"
+    verb = "New study" if is_new else "Resuming study"
+    return f"{verb} {tag}: {program.budget_seconds:g} s of training a run, until {until}"
+
+
+def status_lines(facts: Mapping[str, Any]) -> list[str]:
+    """`status` for people."""
+    metric, best, first = facts["metric"], facts["best"], facts["baseline"]
+    counts = ", ".join(f"{count} {name}" for name, count in facts["verdicts"].items())
+    lines = [
+        f"study       {facts['tag']} ({'running' if facts['running'] else 'not running'})",
+        f"experiments {facts['experiments']}" + (f": {counts}" if counts else ""),
+    ]
+    if first is not None:
+        lines.append(f"baseline    {first:.4f} {metric}")
+    if best is not None:
+        number, commit = facts["best_number"], (facts["best_commit"] or "")[:7]
+        lines.append(f"best        {best:.4f} {metric}, #{number}, commit {commit}")
+    lines.append(f"time        {facts['seconds'] / 3600:.2f} h")
+    if facts["current"] is not None:
+        lines.append(f"now         #{facts['current']} {facts['current_description']}")
+    return lines
+
+
+def experiment_lines(each: Experiment, program: Program) -> list[str]:
+    """`show` for people."""
+    run = each.last_run
+    figures = run.figures if run else {}
+    rows = {
+        "experiment": f"#{each.number}" + (f", from #{each.parent}" if each.parent is not None else ""),
+        "what": each.description,
+        "hypothesis": each.hypothesis,
+        "verdict": f"{each.verdict or 'running'}: {each.reason}" if each.reason else (each.verdict or "running"),
+        program.metric: None if each.score is None else f"{each.score:.6f}",
+        "delta": None if each.delta is None else f"{each.delta:+.6f}",
+        "commit": each.commit,
+        "by": each.researcher,
+        "started": each.started_at,
+        "seed": run.seed if run else None,
+        **{name: f"{value:,.6g}" for name, value in figures.items()},
+    }
+    return [f"{name:18}{value}" for name, value in rows.items() if value not in (None, "")]
+
+
+def log_text(path: Path) -> str:
+    """What a run printed, made harmless."""
+    if not path.exists():
+        return "nothing was printed"
+    return clean(path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n"))

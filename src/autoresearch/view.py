@@ -1,0 +1,153 @@
+"""A study as the chart and the reports see it: its facts, and the figures that follow from them.
+
+Nothing here is text for a reader yet (that is findings.py), and nothing here decides anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import isfinite
+
+from autoresearch.experiment import Experiment, Verdict, incumbent
+from autoresearch.program import Program
+
+NEAR_MISSES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """Everything that a chart or a report says of a study comes from here."""
+
+    tag: str
+    program: Program
+    experiments: tuple[Experiment, ...]  # by number; number 0 is the baseline
+    started_at: str = ""  # ISO 8601, UTC; empty where it is not known
+    ended_at: str | None = None  # None while the study goes on
+    machine: Mapping[str, str] = field(default_factory=dict)  # name -> value, shown as given
+    diffs: Mapping[int, str] = field(default_factory=dict)  # number -> diff against its parent
+    best_diff: str = ""  # the incumbent against the baseline
+
+    @property
+    def lower(self) -> bool:
+        """Whether a lower score is better."""
+        return self.program.direction == "lower"
+
+    @property
+    def closed(self) -> tuple[Experiment, ...]:
+        """The experiments that have their verdict."""
+        return tuple(each for each in self.experiments if not each.is_open)
+
+    @property
+    def tried(self) -> tuple[Experiment, ...]:
+        """The closed experiments without the baseline, which changes nothing."""
+        return tuple(each for each in self.closed if each.number != 0)
+
+    @property
+    def kept(self) -> tuple[Experiment, ...]:
+        """The kept changes: the baseline is kept too, but it is no change."""
+        return tuple(each for each in self.tried if each.is_kept and has_score(each))
+
+    @property
+    def failed(self) -> tuple[Experiment, ...]:
+        """The closed experiments without a usable result."""
+        fine = (Verdict.KEEP, Verdict.DISCARD)
+        return tuple(each for each in self.closed if each.verdict not in fine)
+
+    @property
+    def baseline(self) -> Experiment | None:
+        """Experiment 0, if it has a score to compare with."""
+        return next((each for each in self.closed if each.number == 0 and has_score(each)), None)
+
+    @property
+    def best(self) -> Experiment | None:
+        """The incumbent; the baseline itself until something beat it."""
+        return incumbent(self.kept) or self.baseline
+
+    def as_gain(self, difference: float) -> float:
+        """A difference of scores as a gain: positive is better, whatever the direction."""
+        return -difference if self.lower else difference
+
+    @property
+    def gain(self) -> float:
+        """By how much the best beats the baseline; 0 while there is nothing to compare."""
+        if not self.baseline or not self.best:
+            return 0.0
+        return self.as_gain(score_of(self.best) - score_of(self.baseline))
+
+    @property
+    def is_confirmed(self) -> bool:
+        """More than one run on either side, and a gain beyond the baseline's own spread."""
+        if not self.baseline or not self.best:
+            return False
+        fewest = min(len(run_scores(self.baseline)), len(run_scores(self.best)))
+        return fewest > 1 and self.gain > spread_of(self.baseline)
+
+    @property
+    def near_misses(self) -> tuple[Experiment, ...]:
+        """The discarded experiments that were not much behind the best of their moment.
+
+        Not much: the baseline's spread or what a kept change gained on average, if that is more;
+        where neither is known, half a percent of the baseline.
+        """
+        if not self.baseline:
+            return ()
+        usual = max(spread_of(self.baseline), self.gain / max(1, len(self.kept)))
+        bound = usual or abs(score_of(self.baseline)) * 0.005
+        discarded = [each for each in self.tried if each.verdict is Verdict.DISCARD]
+        behind = [(-self.as_gain(each.delta), each) for each in discarded if each.delta is not None]
+        close = sorted((loss, each.number, each) for loss, each in behind if loss <= bound)
+        return tuple(each for *_, each in close[:NEAR_MISSES])
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """From the start to the end, or to the last verdict so far; None where it is not known."""
+        last = max((each.finished_at or "" for each in self.closed), default="")
+        started, ended = moment(self.started_at), moment(self.ended_at or last)
+        return (ended - started).total_seconds() if started and ended else None
+
+    def total(self, figure: str) -> float:
+        """The sum of a figure over all runs; 0 where nobody tells it."""
+        return sum(run.figures.get(figure, 0.0) for each in self.closed for run in each.runs)
+
+    def steps(self, end: float) -> list[tuple[float, float]]:
+        """The best score so far as corners (number, score), from the baseline to `end`."""
+        kept = (self.baseline, *self.kept)
+        corners = [(float(each.number), score_of(each)) for each in kept if each]
+        return [*corners, (end, corners[-1][1])]
+
+
+def has_score(experiment: Experiment) -> bool:
+    """Whether there is a score that can be drawn and compared."""
+    return experiment.score is not None and isfinite(experiment.score)
+
+
+def score_of(experiment: Experiment) -> float:
+    """The score of one that `has_score`."""
+    assert experiment.score is not None
+    return experiment.score
+
+
+def run_scores(experiment: Experiment) -> list[float]:
+    """One score per run; an imported experiment that tells nothing of its runs had one."""
+    scores = [run.score for run in experiment.runs if run.score is not None and isfinite(run.score)]
+    return scores or [score_of(experiment)]
+
+
+def spread_of(experiment: Experiment) -> float:
+    """Its largest run minus its smallest."""
+    scores = run_scores(experiment)
+    return max(scores) - min(scores)
+
+
+def memory_gb(experiment: Experiment) -> float:
+    """The hungriest run's peak; 0 where it is not known."""
+    peaks_mb = (run.figures.get("peak_memory_mb", 0.0) for run in experiment.runs)
+    return max(peaks_mb, default=0.0) / 1024
+
+
+def moment(text: str) -> datetime | None:
+    """An ISO 8601 time, in UTC; None for anything else."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None
