@@ -16,19 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from autoresearch.chart import (
-    COLOURS,
-    StudyView,
-    chart_title,
-    draw,
-    number,
-    plain,
-    progress_png,
-    progress_svg,
-    visible,
-)
+from autoresearch.chart import COLOURS, draw, progress_png, progress_svg
 from autoresearch.experiment import Experiment, Verdict
+from autoresearch.findings import chart_title, number
 from autoresearch.program import Program
+from autoresearch.view import StudyView
 
 NIGHT = Path(__file__).parents[2] / "shared" / "data" / "overnight-125.tsv"
 HOSTILE = "\x1b[31m<script>$x^2$--!></script>\u202e 漢字 🚀 \x00\ud800 & \" ' <!-- "
@@ -228,13 +220,6 @@ def test_most_of_the_published_night_is_named_and_the_best_always_is() -> None:
     assert "warmdown 0.7 to 0.75" in named
 
 
-def test_a_long_description_is_cut_at_a_word() -> None:
-    words = "halve batch 524K to 262K (more steps in five minutes of training)"
-    assert plain(words, 40) == "halve batch 524K to 262K (more steps in…"
-    assert plain("x" * 50, 40) == "x" * 39 + "…"
-    assert plain("short", 40) == "short"
-
-
 # ---------------------------------------------------------------------------------------------
 # Hostile text
 
@@ -250,12 +235,6 @@ def test_hostile_descriptions_are_drawn_as_text_and_leave_nothing_in_the_file() 
     (label,) = axes_of(view).texts
     assert label.get_text().startswith("<script>$x^2$--!></script>")
     assert "□" in label.get_text()  # what the font does not have
-
-
-def test_words_keep_no_control_characters() -> None:
-    assert plain("\x1b[1;31mred\x1b[0m\n\tand\r\n\u202eblue\x00\x85\u200b") == "red and blue"
-    assert plain("a\u2028b\x9b31m") == "a b31m"
-    assert visible("a\r\n\tb\u202ec\x1b[31m\n") == "a\n\tb\ufffdc\ufffd[31m\n"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
@@ -12,15 +14,12 @@ import pytest
 from markdown_it import MarkdownIt
 
 from autoresearch.experiment import Experiment, Run, Verdict
+from autoresearch.findings import caveat, headline
+from autoresearch.markdown import report_markdown
 from autoresearch.program import Commands, Program
-from autoresearch.report import (
-    StudyView,
-    caveat,
-    headline,
-    report_html,
-    report_markdown,
-    results_tsv,
-)
+from autoresearch.report import report_html
+from autoresearch.results import results_tsv
+from autoresearch.view import StudyView
 
 NIGHT = Path(__file__).parents[2] / "shared" / "data" / "overnight-125.tsv"
 HOSTILE = (
@@ -204,6 +203,12 @@ def test_memory_is_the_hungriest_runs_in_gb() -> None:
     runs = (run_of(1.0, memory_mb=2048), run_of(1.0, memory_mb=4608), run_of(None))
     found = Experiment(0, None, "", verdict=Verdict.KEEP, score=1.0, runs=runs)
     assert results_tsv([found]).splitlines()[1].split("\t")[2] == "4.5"
+
+
+def test_the_log_needs_no_drawing_library() -> None:
+    """It is written after every experiment."""
+    code = "import sys, autoresearch.results; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -9,11 +9,9 @@ table names them all). The same facts always give the same bytes, on any machine
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from html import escape
 from io import BytesIO, StringIO
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,14 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from autoresearch.experiment import Experiment, incumbent
-from autoresearch.program import Program
+from autoresearch.experiment import Experiment
+from autoresearch.findings import chart_title
+from autoresearch.labels import drawable, name_kept
+from autoresearch.text import clean_line
+from autoresearch.view import StudyView, has_score, score_of
 
 # ---------------------------------------------------------------------------------------------
 # The two pictures
@@ -99,7 +98,7 @@ def draw(view: StudyView) -> Figure:
     shown = [each for each in view.closed if has_score(each)]
     _frame(axes, view, shown)
     handles = [*_dots(axes, view, shown), *_failures(axes, view), *_lines(axes, view)]
-    name_kept(axes, view, shown)
+    name_kept(axes, view, shown, ink=COLOURS["kept"], leader=COLOURS["line"])
     left = axes.get_position().x0
     title = drawable(chart_title(view))
     figure.text(left, 0.945, title, size=14, weight="bold", color=COLOURS["ink"], parse_math=False)

@@ -113,7 +113,7 @@ def prepare() -> None:
 
 @commands.command()
 @click.option("--researcher", help="Who proposes: knobs (default), knobs:random.")
-@click.option("--experiments", type=click.IntRange(min=0), help="Experiments in all, besides the baseline.")
+@click.option("--experiments", type=click.IntRange(min=0), help="How many, besides the baseline.")
 @click.option("--for", "seconds", type=DURATION, help="Time for the whole study: 8h, 90m.")
 @click.option("--budget", type=DURATION, help="Training time of one run: 300s, 5m.")
 @click.option("--tag", help="Name of the study; the same name resumes it.")
@@ -213,15 +213,17 @@ def report(tag: str | None, output: Path | None) -> None:
 def demo(folder: Path, experiments: int, budget: float) -> None:
     """Real research in five minutes: a small lab in FOLDER, no GPU, no key."""
     if folder.exists() and any(folder.iterdir()) and not (folder / HOME).is_dir():
-        raise LabError(f"{folder} holds something else: name another folder, `autoresearch demo DIR`")
+        raise LabError(f"{folder} is no lab of ours: name another one, `autoresearch demo FOLDER`")
     if not (folder / "program.md").exists():
         make_lab(folder)
     lab = Lab.open(folder)
     click.echo(f"A lab is in {folder}: its train.py trains a small GPT on Python's own sources.")
-    click.echo(f"The researcher `knobs` will try {experiments} edits of {budget:g} s of training each.\n")
+    click.echo(
+        f"The researcher `knobs` will try {experiments} edits, {budget:g} s of training each.\n"
+    )
     with lab.lock(), Store(opening.store_path(lab)) as store:
         run_study(lab, store, opening.Wishes("demo", "knobs", experiments, None, budget))
-    click.echo(f"\nLook around: cd {folder} && autoresearch log, autoresearch show 1, autoresearch run")
+    click.echo(f"\nLook around: cd {folder}, then autoresearch log | show 1 | status | run")
 
 
 # what the commands share

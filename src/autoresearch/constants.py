@@ -49,8 +49,14 @@ class Constant:
         return self.text[:start] + new + self.text[end:]
 
 
-def find_constants(source: str) -> dict[str, Constant]:
-    """The constants of a module's text, by name, in their order. SyntaxError if it is no Python."""
+def find_constants(
+    source: str, resolved: Mapping[str, Scalar] | None = None
+) -> dict[str, Constant]:
+    """The constants of a module's text, by name, in their order. SyntaxError if it is no Python.
+
+    One that is written `None` leaves its value to the script: it counts with the value that
+    `resolved`, what a run of the script reported, gives for its name, or else not at all.
+    """
     text = _Text(source)
     tree = parse(text.plain)
     comments, bound = _comments(text.plain), _bindings(tree)
@@ -58,13 +64,16 @@ def find_constants(source: str) -> dict[str, Constant]:
     for name, node, last_line in _assignments(tree):
         with contextlib.suppress(ValueError):  # not a constant
             if bound[name] == 1:
-                found[name] = _constant(name, node, comments.get(last_line, ""), text)
+                comment = comments.get(last_line, "")
+                found[name] = _constant(name, node, comment, text, resolved or {})
     return found
 
 
-def rewrite(source: str, texts: Mapping[str, str]) -> str:
+def rewrite(
+    source: str, texts: Mapping[str, str], resolved: Mapping[str, Scalar] | None = None
+) -> str:
     """The source with other values, as written, for some of its constants."""
-    constants = find_constants(source)
+    constants = find_constants(source, resolved)
     encoded = source.encode()
     for name in sorted(texts, key=lambda name: constants[name].span, reverse=True):
         start, end = constants[name].span
@@ -93,8 +102,11 @@ class _Text:
         return self.encoded[start:end].decode()
 
 
-def _constant(name: str, node: ast.expr, comment: str, text: _Text) -> Constant:
-    value = fold(node)
+def _constant(
+    name: str, node: ast.expr, comment: str, text: _Text, resolved: Mapping[str, Scalar]
+) -> Constant:
+    left_open = isinstance(node, ast.Constant) and node.value is None and name in resolved
+    value = resolved[name] if left_open else fold(node)
     start, end = text.span(node)
     edited, is_power, unit = _form(node, value)
     first, last = (len(text.between(start, each)) for each in text.span(edited))

@@ -6,8 +6,9 @@ not yet escaped for HTML or Markdown.
 
 import shlex
 
+from autoresearch.experiment import Experiment
 from autoresearch.text import clean_line, plain, visible
-from autoresearch.view import XXX
+from autoresearch.view import StudyView, has_score, moment, run_scores, score_of, spread_of
 
 FULL_DIFF_LINES = 600  # more of one diff than anybody reads in a report
 FULL_DIFF_CHARACTERS = 60_000
@@ -35,12 +36,11 @@ def headline(view: StudyView) -> str:
     base, best = score_of(view.baseline), score_of(view.best)
     if not view.tried:
         return f"The baseline stands at {number(base)} {metric}; nothing else has been tried yet"
-    gain = view.gain
-    if gain <= 0:
+    if view.gain <= 0:
         return f"Nothing beat the baseline's {number(base)} {metric} in {count}"
     opening = "It worked" if view.is_confirmed else "It seems to have worked"
     moved = "fell" if view.lower else "rose"
-    relative = f", {abs(gain / base) * 100:.3g}% better than the baseline" if base else ""
+    relative = f", {abs(view.gain / base) * 100:.3g}% better than the baseline" if base else ""
     return f"{opening}: {metric} {moved} from {number(base)} to {number(best)}{relative}"
 
 
@@ -71,21 +71,20 @@ def caveat(view: StudyView) -> str:
 
 def costs(view: StudyView) -> list[tuple[str, str]]:
     """What it took, as far as it is known."""
-    costs = [("Experiments", f"{len(view.tried)}, {len(view.kept)} kept")]
-    wall = view.wall_seconds
-    if wall is not None:
-        costs.append(("From start to end", duration(wall)))
+    found = [("Experiments", f"{len(view.tried)}, {len(view.kept)} kept")]
+    if view.wall_seconds is not None:
+        found.append(("From start to end", duration(view.wall_seconds)))
     busy = sum(each.seconds or 0.0 for each in view.closed)
     training, tokens = view.total("training_seconds"), view.total("tokens")
     if busy:
-        costs.append(("In experiments", duration(busy)))
+        found.append(("In experiments", duration(busy)))
         if view.kept:
-            costs.append(("Per kept change", duration(busy / len(view.kept))))
+            found.append(("Per kept change", duration(busy / len(view.kept))))
     if training:
-        costs.append(("Training", duration(training)))
+        found.append(("Training", duration(training)))
     if tokens:
-        costs.append(("Training tokens", f"{tokens:,.0f}"))
-    return costs
+        found.append(("Training tokens", f"{tokens:,.0f}"))
+    return found
 
 
 def period(view: StudyView) -> str:
@@ -134,26 +133,30 @@ def number(value: float, digits: int = 7, like: float | None = None) -> str:
     return f"{value:.{max(0, digits - len(str(int(size))))}f}"
 
 
-def shown(experiment: Experiment) -> str:
+def score_text(experiment: Experiment) -> str:
+    """Its score; empty where there is none to compare."""
     return number(score_of(experiment)) if has_score(experiment) else ""
 
 
 def signed(value: float | None, like: float | None) -> str:
+    """A difference of scores, with its sign; empty where there is none."""
     if value is None:
         return ""
     return f"{'+' if value > 0 else ''}{number(value, like=like)}"
 
 
 def known(value: float | None, form: str) -> str:
+    """A figure that is never really 0, which stands for not known: empty."""
     return "" if not value else format(value, form)
 
 
-def _count(count: int, noun: str) -> str:
-    return f"{'one' if count == 1 else count} {noun}{'' if count == 1 else 's'}"
-
-
 def duration(seconds: float) -> str:
+    """Such as "12.2 hours"."""
     for size, unit in ((3600, "hours"), (60, "minutes")):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.1f} seconds"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{'one' if count == 1 else count} {noun}{'' if count == 1 else 's'}"

@@ -69,7 +69,9 @@ def toplevel(path: Path) -> Path | None:
 def resolve(root: Path, name: str) -> str | None:
     """The commit that a name stands for, or None."""
     try:
-        return line(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return line(
+            root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+        )
     except LabError:
         return None
 
@@ -104,9 +106,7 @@ def write_blob(root: Path, content: bytes) -> str:
     return run(root, "hash-object", "-w", "--stdin", data=content).decode().strip()
 
 
-def write_commit(
-    root: Path, parent: str | None, changed: Mapping[str, Entry], message: str
-) -> str:
+def write_commit(root: Path, parent: str | None, changed: Mapping[str, Entry], message: str) -> str:
     """A commit on `parent` with some files (paths from the top) replaced; no ref is moved."""
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
         env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}

@@ -146,7 +146,9 @@ def weigh(scores: Sequence[float], program: Program, best: Experiment | None) ->
     """Keep what is better than the incumbent, however little: the original's rule."""
     score = sum(scores) / len(scores)
     if best is None or best.score is None:
-        return Decision(Verdict.KEEP, "the baseline: everything else is measured against it", score, None)
+        return Decision(
+            Verdict.KEEP, "the baseline: everything else is measured against it", score, None
+        )
     delta = score - best.score
     if program.is_better(score, best.score):
         reason = f"{abs(delta):.4f} better than #{best.number}, in one run each: not confirmed"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from autoresearch.experiment import Experiment
 from autoresearch.text import clean_line, plain
-from autoresearch.view import StudyView, score_of, steps
+from autoresearch.view import StudyView, score_of
 
 Spot = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -26,8 +26,14 @@ LABEL_SIZE = 8.0
 MOST_LABELS = 40
 
 
-def name_kept(axes: Axes, view: StudyView, shown: Sequence[Experiment]) -> None:
-    """Name the kept changes: the best first, then by what each was worth, while there is room."""
+def name_kept(
+    axes: Axes, view: StudyView, shown: Sequence[Experiment], *, ink: str, leader: str
+) -> None:
+    """Name the kept changes: the best first, then by what each was worth, while there is room.
+
+    `shown` are the experiments with a dot, `ink` and `leader` the colours of the words and of the
+    lines that lead to them.
+    """
     latest = view.kept[-1:]
     by_worth = sorted(view.kept[:-1], key=lambda each: -abs(each.delta or 0.0))
     chosen = [each for each in (*latest, *by_worth) if plain(each.description)][:MOST_LABELS]
@@ -35,7 +41,7 @@ def name_kept(axes: Axes, view: StudyView, shown: Sequence[Experiment]) -> None:
     for each in chosen:
         dot: Spot = tuple(axes.transData.transform((each.number, score_of(each))))
         words = axes.text(0, 0, drawable(clean_line(each.description, 40)), parse_math=False)
-        words.set(color=COLOURS["kept"], size=LABEL_SIZE, va="bottom", zorder=6)
+        words.set(color=ink, size=LABEL_SIZE, va="bottom", zorder=6)
         extent = words.get_window_extent()
         box = _place(dot, (extent.width, extent.height), obstacles, taken, _edges(axes))
         if box is None:
@@ -48,7 +54,13 @@ def name_kept(axes: Axes, view: StudyView, shown: Sequence[Experiment]) -> None:
         words.set_position(place)
         if math.dist(dot, start) > 9:
             x, y = zip(*line, strict=True)
-            axes.add_artist(Line2D(x, y, color=COLOURS["line"], linewidth=0.6, zorder=2.5))
+            axes.add_artist(Line2D(x, y, color=leader, linewidth=0.6, zorder=2.5))
+
+
+def drawable(text: str) -> str:
+    """What the chart's font cannot show becomes a box, rather than a warning in the log."""
+    font = get_font(findfont(FontProperties()))
+    return "".join(each if font.get_char_index(ord(each)) else "□" for each in text)
 
 
 def _place(dot: Spot, size: Spot, obstacles: Points, taken: list[Box], edges: Box) -> Box | None:
@@ -124,9 +136,3 @@ def _nearest(dot: Spot, box: Box) -> Spot:
 def _edges(axes: Axes) -> Box:
     box = axes.get_window_extent()
     return box.x0 + 2, box.y0 + 4, box.x1, box.y1 - 10
-
-
-def drawable(text: str) -> str:
-    """What the chart's font cannot show becomes a box, rather than a warning in the log."""
-    font = get_font(findfont(FontProperties()))
-    return "".join(each if font.get_char_index(ord(each)) else "□" for each in text)

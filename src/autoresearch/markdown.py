@@ -4,9 +4,18 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from autoresearch.findings import XXX
+from autoresearch.findings import (
+    LONGEST,
+    caveat,
+    commands,
+    costs,
+    diff_lines,
+    headline,
+    number,
+    signed,
+)
 from autoresearch.text import clean_line, plain
-from autoresearch.view import XXX
+from autoresearch.view import StudyView, run_scores, score_of
 
 
 def report_markdown(view: StudyView) -> str:
@@ -14,9 +23,9 @@ def report_markdown(view: StudyView) -> str:
     parts = [
         f"## {_prose(plain(view.tag))}: {_prose(headline(view))}",
         _prose(caveat(view)),
-        _kept_markdown(view),
-        _best_markdown(view),
-        _trouble_markdown(view),
+        _kept(view),
+        _takeover(view),
+        _trouble(view),
         "\n".join(f"- {name}: {value}" for name, value in costs(view)),
         "To reproduce:\n\n" + _fenced(commands(view), "sh"),
         "\n".join(f"- {_prose(name)}: {_span(value)}" for name, value in view.machine.items()),
@@ -24,7 +33,7 @@ def report_markdown(view: StudyView) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _kept_markdown(view: StudyView) -> str:
+def _kept(view: StudyView) -> str:
     if not view.kept:
         return ""
     lines = ["| # | Change | Score | Gain | Runs |", "|--:|---|--:|--:|--:|"]
@@ -35,7 +44,7 @@ def _kept_markdown(view: StudyView) -> str:
     return "\n".join(lines)
 
 
-def _best_markdown(view: StudyView) -> str:
+def _takeover(view: StudyView) -> str:
     if not view.kept or not view.best_diff:
         return ""
     block = _fenced(diff_lines(view.best_diff), "diff")
@@ -43,7 +52,7 @@ def _best_markdown(view: StudyView) -> str:
     return f"<details><summary>{title}</summary>\n\n{block}\n\n</details>"
 
 
-def _trouble_markdown(view: StudyView) -> str:
+def _trouble(view: StudyView) -> str:
     counts = Counter(str(each.verdict) for each in view.failed)
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     return f"Without a usable result: {kinds}." if kinds else ""

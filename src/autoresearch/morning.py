@@ -5,9 +5,12 @@ from pathlib import Path
 from autoresearch.chart import progress_png
 from autoresearch.experiment import Experiment, incumbent
 from autoresearch.lab import Lab
+from autoresearch.markdown import report_markdown
 from autoresearch.program import Program
-from autoresearch.report import StudyView, report_html, report_markdown, results_tsv
+from autoresearch.report import report_html
+from autoresearch.results import results_tsv
 from autoresearch.store import Store
+from autoresearch.view import StudyView
 
 MOST_DIFFS = 500  # in one report: the kept ones and the latest
 

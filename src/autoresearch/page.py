@@ -1,14 +1,14 @@
 """The small pieces of an HTML page.
 
-What an experiment could have written is hostile text: `text`, `words` and `code` are the only
-ways in. Everything else takes and gives markup.
+What an experiment could have written is hostile text: `escaped`, `described` and `code` are
+the only ways in. Everything else takes and gives markup.
 """
 
 from collections.abc import Iterable
 from html import escape
 
 from autoresearch.experiment import Experiment
-from autoresearch.findings import XXX
+from autoresearch.findings import LONGEST, diff_lines
 from autoresearch.text import clean_line, plain
 
 CLASSES = {"n": "number", "w": "words", "v": "verdict", "g": "number gain", "m": "number minor"}
@@ -33,25 +33,30 @@ def table(kinds: str, head: Iterable[str], rows: Iterable[Iterable[str]]) -> str
     )
 
 
-def pairs(pairs: Iterable[tuple[str, str]]) -> str:
-    items = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>\n" for name, value in pairs)
-    return f'<dl class="pairs">\n{items}</dl>'
+def pairs(items: Iterable[tuple[str, str]]) -> str:
+    """Names and values, which may be hostile."""
+    rows = (f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>\n" for name, value in items)
+    return f'<dl class="pairs">\n{"".join(rows)}</dl>'
 
 
 def section(title: str, content: str) -> str:
+    """A part of the page under its heading; both are markup."""
     return f"<section>\n<h2>{title}</h2>\n{content}\n</section>"
 
 
-def verdict(experiment: Experiment) -> str:
+def badge(experiment: Experiment) -> str:
+    """Its verdict, in its colour."""
     verdict = experiment.verdict or "open"
     return f'<span class="is-{verdict}">{verdict}</span>'
 
 
-def words(experiment: Experiment) -> str:
-    return text(clean_line(experiment.description, LONGEST) or "(no description)")
+def described(experiment: Experiment) -> str:
+    """What the researcher says that it did."""
+    return escaped(clean_line(experiment.description, LONGEST) or "(no description)")
 
 
-def text(text: str) -> str:
+def escaped(text: str) -> str:
+    """Words of unknown origin, on one line and as words."""
     return escape(plain(text))
 
 

@@ -1,65 +1,56 @@
 """What the morning is for: did it work, by how much, can I believe it, what should I take over.
 
-`report_html` is one file that needs nothing from outside, `report_markdown` is the short form for
-a pull request, `results_tsv` the original's log. All read a `StudyView` and decide nothing: every
-number is one of the view's, or the difference, sum or ratio of some.
-
-Whatever an experiment could have written (descriptions, reasons, diffs) is hostile text: `_text`
-and `_code` are the only ways in, and the page forbids itself scripts and requests.
+`report_html` is one file that needs nothing from outside. It reads a `StudyView` and decides
+nothing: every number is one of the view's, or the difference, sum or ratio of some. The page
+forbids itself scripts and requests, whatever the experiments may have written.
 """
 
-import re
-import shlex
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
-from html import escape
+from collections.abc import Callable, Iterator
 from importlib.resources import files
-from math import isfinite
 
-from autoresearch.chart import (
-    StudyView,
+from autoresearch.chart import progress_svg
+from autoresearch.experiment import Experiment
+from autoresearch.findings import (
+    LONGEST,
+    caveat,
     chart_title,
-    has_score,
+    commands,
+    costs,
+    duration,
+    headline,
+    known,
     number,
-    plain,
-    progress_svg,
-    score_of,
-    visible,
+    period,
+    score_text,
+    signed,
 )
-from autoresearch.experiment import Experiment, Verdict
+from autoresearch.page import badge, code, described, escaped, pairs, section, table
+from autoresearch.text import clean_line, plain
+from autoresearch.view import StudyView, memory_gb, run_scores, score_of
 
-__all__ = [
-    "StudyView", "caveat", "headline", "report_html", "report_markdown", "results_tsv",
-]  # fmt: skip
-
-FULL_DIFF_LINES = 600  # more of one diff than anybody reads in a report
-FULL_DIFF_CHARACTERS = 60_000
-NEAR_MISSES = 5
-LONGEST = 400  # characters of a description or a reason
 
 def report_html(view: StudyView) -> str:
     """The report as one file, without scripts and without any request to anywhere."""
     style = files("autoresearch").joinpath("report.css").read_text(encoding="utf-8")
-    body = "\n".join(part for section in SECTIONS if (part := section(view)))
+    body = "\n".join(part for part_of in SECTIONS if (part := part_of(view)))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         '<meta http-equiv="Content-Security-Policy"'
         " content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{text(chart_title(view))}</title>\n"
+        f"<title>{escaped(chart_title(view))}</title>\n"
         f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 
 def _opening(view: StudyView) -> str:
-    period = f" <span>{text(period(view))}</span>" if period(view) else ""
+    when = f" <span>{escaped(period(view))}</span>" if period(view) else ""
     facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in _facts(view))
-    note = f'<p class="caveat">{text(caveat(view))}</p>\n' if caveat(view) else ""
+    note = f'<p class="caveat">{escaped(caveat(view))}</p>\n' if caveat(view) else ""
     return (
-        f'<header>\n<p class="study"><b>{text(view.tag)}</b>{period}</p>\n'
-        f"<h1>{text(headline(view))}</h1>\n{note}"
+        f'<header>\n<p class="study"><b>{escaped(view.tag)}</b>{when}</p>\n'
+        f"<h1>{escaped(headline(view))}</h1>\n{note}"
         f'<dl class="facts">{facts}</dl>\n</header>'
     )
 
@@ -70,9 +61,8 @@ def _facts(view: StudyView) -> Iterator[tuple[str, str]]:
         if view.kept:
             yield "Best", number(score_of(view.best))
     yield "Kept", f"{len(view.kept)} <small>of {len(view.tried)}</small>"
-    wall = view.wall_seconds
-    if wall is not None:
-        yield "Time", duration(wall).replace(" ", " <small>", 1) + "</small>"
+    if view.wall_seconds is not None:
+        yield "Time", duration(view.wall_seconds).replace(" ", " <small>", 1) + "</small>"
 
 
 def _picture(view: StudyView) -> str:
@@ -94,8 +84,8 @@ def _kept(view: StudyView) -> str:
         bar = f'<i style="width: {share * 100:.1f}%"></i>' if share > 0.03 else ""
         score = number(score_of(each))
         runs = str(len(run_scores(each)))
-        words = words(each)
-        rows.append((_link(view, each), words, score, signed(gain, each.score) + bar, runs))
+        gained = signed(gain, each.score) + bar
+        rows.append((_link(view, each), described(each), score, gained, runs))
     head = ("#", "Change", "Score", "Gain", "Runs")
     intro = "Each gain is over the best of its moment."
     return section("What was kept", f"<p>{intro}</p>\n" + table("nwngn", head, rows))
@@ -110,7 +100,7 @@ def _takeover(view: StudyView) -> str:
 
 def _near(view: StudyView) -> str:
     rows = [
-        (_link(view, each), words(each), shown(each), signed(each.delta, each.score))
+        (_link(view, each), described(each), score_text(each), signed(each.delta, each.score))
         for each in view.near_misses
     ]
     if not rows:
@@ -121,7 +111,7 @@ def _near(view: StudyView) -> str:
 
 def _trouble(view: StudyView) -> str:
     rows = [
-        (_link(view, each), verdict(each), words(each), text(clean_line(each.reason, LONGEST)))
+        (_link(view, each), badge(each), described(each), escaped(clean_line(each.reason, LONGEST)))
         for each in view.failed
     ]
     if not rows:
@@ -135,7 +125,7 @@ def _cost(view: StudyView) -> str:
 
 def _again(view: StudyView) -> str:
     program = view.program
-    commands = "\n".join(text(line) for line in commands(view))
+    typed = "\n".join(escaped(line) for line in commands(view))
     best = view.best.commit if view.best else None
     contract = [
         ("Metric", f"{program.metric}, {program.direction} is better"),
@@ -146,7 +136,7 @@ def _again(view: StudyView) -> str:
     ]
     return section(
         "How to reproduce it",
-        f'<pre tabindex="0"><code>{commands}</code></pre>\n{pairs(contract)}',
+        f'<pre tabindex="0"><code>{typed}</code></pre>\n{pairs(contract)}',
     )
 
 
@@ -155,16 +145,16 @@ def _all(view: StudyView) -> str:
         return ""
     rows = []
     for each in view.experiments:
-        reason = text(clean_line(each.reason, LONGEST))
+        reason = escaped(clean_line(each.reason, LONGEST))
         rows.append((
             _link(view, each),
             "" if each.parent is None else str(each.parent),
-            verdict(each),
-            shown(each),
+            badge(each),
+            score_text(each),
             signed(each.delta, each.score),
             known(each.seconds, ".1f"),
             known(memory_gb(each), ".1f"),
-            words(each) + (f"<small>{reason}</small>" if reason else ""),
+            described(each) + (f"<small>{reason}</small>" if reason else ""),
         ))  # fmt: skip
     head = ("#", "Parent", "Verdict", "Score", "Delta", "Seconds", "GB", "Change and reason")
     return section("Every experiment", table("nmvnnmmw", head, rows))
@@ -175,9 +165,9 @@ def _changes(view: StudyView) -> str:
     for each in view.experiments:
         if not view.diffs.get(each.number):
             continue
-        hypothesis = f"<p>{text(each.hypothesis)}</p>\n" if plain(each.hypothesis) else ""
+        hypothesis = f"<p>{escaped(each.hypothesis)}</p>\n" if plain(each.hypothesis) else ""
         items.append(
-            f"<details>\n<summary>#{each.number} {verdict(each)} {shown(each)} {words(each)}"
+            f"<details>\n<summary>#{each.number} {badge(each)} {score_text(each)} {described(each)}"
             "</summary>\n"
             f'{hypothesis}<div id="change-{each.number}">'
             f"{code(view.diffs[each.number])}</div>\n</details>\n"

@@ -190,7 +190,9 @@ def propose(
     desk = Desk(tree, program, history, parent, experiment.number, seed)
     proposal = study.researcher.propose(desk)
     description = clean_line(proposal.description, 200) or "no description"
-    message = f"{description}\n\n{proposal.hypothesis}\n\nexperiment {study.tag}/{experiment.number}"
+    message = (
+        f"{description}\n\n{proposal.hypothesis}\n\nexperiment {study.tag}/{experiment.number}"
+    )
     commit = study.lab.commit_desk(tree, program, parent.commit, message)
     study.lab.record_attempt(study.tag, experiment.number, commit)
     experiment = replace(
@@ -239,7 +241,9 @@ def execute(study: Study, place: Path, experiment: Experiment, data: judge.Data)
         )
         seconds = {"seconds": time.monotonic() - began, "scoring_seconds": measurement.seconds}
         figures = {**outcome.figures, **measurement.facts, **seconds}
-        finish = replace(finish, outcome="scored", score=measurement.score, figures=figures, reason="")
+        finish = replace(
+            finish, outcome="scored", score=measurement.score, figures=figures, reason=""
+        )
         return measurement.score
     except ExperimentError as error:
         seconds = {"seconds": time.monotonic() - began}

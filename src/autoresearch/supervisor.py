@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import json
 import os
+import platform
 import resource
 import select
 import signal
@@ -24,10 +25,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-if sys.platform != "linux":
+LINUX = platform.system() == "Linux"
+if not LINUX:
     import psutil
-
-LINUX = sys.platform == "linux"
 POLL_SECONDS = 0.1  # how often the caps are looked at
 PR_SET_CHILD_SUBREAPER = 36
 

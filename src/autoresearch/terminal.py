@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -127,13 +127,15 @@ def log_table(experiments: tuple[Experiment, ...], metric: str) -> Table:
     """The experiments of a study, one row each."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("#", "parent", "verdict", metric, "delta", "s", "MB", "commit"):
-        table.add_column(name, justify="right" if name not in ("verdict", "commit") else "left", no_wrap=True)
+        justify: JustifyMethod = "left" if name in ("verdict", "commit") else "right"
+        table.add_column(name, justify=justify, no_wrap=True)
     table.add_column("description", overflow="fold")
     for each in experiments:
         verdict = each.verdict.value if each.verdict else "running"
         style = STYLES[each.verdict] if each.verdict else "cyan"
         memory = each.last_run.figures.get("peak_memory_mb") if each.last_run else None
-        description = each.description + (f": {each.reason}" if each.verdict and each.score is None else "")
+        unscored = each.verdict and each.score is None
+        description = f"{each.description}: {each.reason}" if unscored else each.description
         table.add_row(
             str(each.number),
             "" if each.parent is None else str(each.parent),
@@ -179,11 +181,13 @@ def experiment_lines(each: Experiment, program: Program) -> list[str]:
     """`show` for people."""
     run = each.last_run
     figures = run.figures if run else {}
+    origin = f", from #{each.parent}" if each.parent is not None else ""
+    verdict = each.verdict.value if each.verdict else "running"
     rows = {
-        "experiment": f"#{each.number}" + (f", from #{each.parent}" if each.parent is not None else ""),
+        "experiment": f"#{each.number}{origin}",
         "what": each.description,
         "hypothesis": each.hypothesis,
-        "verdict": f"{each.verdict or 'running'}: {each.reason}" if each.reason else (each.verdict or "running"),
+        "verdict": f"{verdict}: {each.reason}" if each.reason else verdict,
         program.metric: None if each.score is None else f"{each.score:.6f}",
         "delta": None if each.delta is None else f"{each.delta:+.6f}",
         "commit": each.commit,

@@ -18,7 +18,7 @@ _ESCAPES = re.compile(
 _EMOJI = "[\u2190-\u21ff\u231a-\u23ff\u25aa-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
 _HIDDEN = re.compile(
     f"({_EMOJI}[\ufe0e\ufe0f]?(?:\u200d{_EMOJI}[\ufe0e\ufe0f]?)*"  # group 1: kept
-    "|[#*0-9©®‼⁉™ℹ〰〽㊗㊙][\ufe0e\ufe0f])"
+    "|[#*0-9\u00a9\u00ae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299][\ufe0e\ufe0f])"
     "|[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters; tab and newline are none
     "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180b-\u180f\u200b-\u200f"
     "\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"

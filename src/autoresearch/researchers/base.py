@@ -10,7 +10,7 @@ from autoresearch.program import Program
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """All that a researcher sees: a private copy of the parent's files, and what is known so far."""
+    """All that a researcher sees: a private copy of the parent's files, and what is known."""
 
     tree: Path  # edit the program's editable files here, in place
     program: Program

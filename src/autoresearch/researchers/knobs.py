@@ -18,8 +18,8 @@ from optuna.trial import create_trial
 
 from autoresearch.constants import Constant, find_constants, rewrite
 from autoresearch.errors import Failed, UserError
-from autoresearch.experiment import Proposal
-from autoresearch.literals import Scalar
+from autoresearch.experiment import Experiment, Proposal
+from autoresearch.literals import Scalar, literal
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
 from autoresearch.researchers.hints import space_of
@@ -71,13 +71,14 @@ class _Script:
     path: Path
     source: str
     constants: Mapping[str, Constant]
+    resolved: Values  # what the constants that are written `None` came to
 
 
 def _find_script(desk: Desk) -> _Script:
     for name in desk.program.editable:
         path = desk.tree / name
         if path.suffix == ".py" and path.is_file() and _is_inside(path, desk.tree):
-            script = _read(path, name)
+            script = _read(path, name, _resolved(desk.parent))
             if any(space_of(each, each.value) for each in script.constants.values()):
                 return script
     raise Failed(
@@ -91,10 +92,16 @@ def _is_inside(path: Path, tree: Path) -> bool:
     return path.resolve().is_relative_to(tree.resolve())
 
 
-def _read(path: Path, name: str) -> _Script:
+def _resolved(experiment: Experiment) -> Values:
+    """The configuration that a run reported, as far as it is numbers and words."""
+    config = experiment.last_run.config if experiment.last_run else {}
+    return {name: value for name, value in config.items() if isinstance(value, Scalar)}
+
+
+def _read(path: Path, name: str, resolved: Values) -> _Script:
     try:
         source = path.read_bytes().decode()  # not read_text: line ends are to stay as they are
-        return _Script(path, source, find_constants(source))
+        return _Script(path, source, find_constants(source, resolved), resolved)
     except UnicodeDecodeError as error:
         raise Failed(f"{name} is not UTF-8 text (byte {error.start})") from error
     except SyntaxError as error:
@@ -105,15 +112,19 @@ def _write(script: _Script, before: Values, after: Values, program: Program) -> 
     """Makes the change in the file, and says what it is."""
     changed = [name for name in before if after[name] != before[name]]
     texts = {name: script.constants[name].written(after[name]) for name in changed}
-    script.path.write_bytes(rewrite(script.source, texts).encode())
+    script.path.write_bytes(rewrite(script.source, texts, script.resolved).encode())
     return Proposal(
         description=", ".join(
-            f"{name} {_one_line(script.constants[name].text)} -> {_one_line(texts[name])}"
+            f"{name} {_shown(script.constants[name])} -> {_one_line(texts[name])}"
             for name in changed
         ),
         hypothesis=_hypothesis({name: (before[name], after[name]) for name in changed}, program),
         details={"knobs": dict(after), "from": dict(before)},
     )
+
+
+def _shown(constant: Constant) -> str:
+    return literal(constant.value, "") if constant.text == "None" else _one_line(constant.text)
 
 
 def _one_line(text: str) -> str:

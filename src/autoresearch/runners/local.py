@@ -52,9 +52,7 @@ class LocalRunner:
         measured = {"training_seconds": seconds, "startup_seconds": startup, "peak_memory_mb": peak}
         return Outcome(job.artifact, {**figures, **measured}, config_of(done))
 
-    def _await_ready(
-        self, job: Job, process: Supervised, link: "Link", began: float
-    ) -> float:
+    def _await_ready(self, job: Job, process: Supervised, link: "Link", began: float) -> float:
         limit = job.program.limits.startup_seconds
         while not any(each.get("type") == "ready" for each in link.receive(0.1)):
             job.tick()
@@ -228,5 +226,7 @@ def what_ended(job: Job, ending: Ending, when: str) -> Crashed | TimedOut:
         return Crashed(f"ended {when}, and without an error")
     said = last_line(job.log)
     if ending.exit_code < 0:
-        return Crashed(f"was killed by signal {-ending.exit_code} {when}" + (f": {said}" if said else ""))
+        return Crashed(
+            f"was killed by signal {-ending.exit_code} {when}" + (f": {said}" if said else "")
+        )
     return Crashed(said or f"ended with exit code {ending.exit_code} {when}")

@@ -26,7 +26,8 @@ def submit(harness, x, **config):
 
 def score():
     x = json.loads((pathlib.Path(os.environ["AUTORESEARCH_ARTIFACT"]) / "model.json").read_text())
-    pathlib.Path(os.environ["AUTORESEARCH_RESULT"]).write_text(json.dumps({"val_bpb": (x - 3) ** 2 + 1}))
+    result = pathlib.Path(os.environ["AUTORESEARCH_RESULT"])
+    result.write_text(json.dumps({"val_bpb": (x - 3) ** 2 + 1}))
 
 if __name__ == "__main__" and sys.argv[1:] == ["score"]:
     score()

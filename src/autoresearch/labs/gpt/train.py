@@ -23,10 +23,10 @@ submitted weights alone: nothing printed here counts.
 
 import functools
 import math
-import os
 import platform
 import resource
 import time
+from pathlib import Path
 
 import prepare
 import torch
@@ -46,7 +46,7 @@ MLP_RATIO = 4  # hidden channels of the MLP per channel of the model; range: 1 t
 WINDOWS = "SSL"  # attention of each layer, repeated: S short, L long; one of: L, SL, SSL, SSSL
 SHORT_WINDOW = 128  # tokens that a short layer looks back; range: 32 to 1024, power of 2
 VALUE_EVERY = 2  # every n-th layer, counted from the last, adds a value embedding; range: 1 to 4
-NGRAM_ROWS = None  # rows of each hashed n-gram embedding; 0: none; range: 0 to 65536, power of 2
+NGRAM_ROWS = None  # rows of each n-gram table; one of: 0, 4096, 8192, 16384, 32768, 65536
 SOFTCAP = 15.0  # logits stay within +-SOFTCAP; range: 5 to 60
 ROPE_BASE = 10_000.0  # slowest rotary wavelength, about; range: 1000 to 1000000, log
 
@@ -121,7 +121,8 @@ def precision(device):
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     if device == "cpu" and torch.backends.mkldnn.is_available():
-        flags = open("/proc/cpuinfo").read() if os.path.exists("/proc/cpuinfo") else ""
+        cpuinfo = Path("/proc/cpuinfo")
+        flags = cpuinfo.read_text() if cpuinfo.exists() else ""
         return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
     return torch.float32
 
@@ -386,7 +387,7 @@ def build(config):
 
 
 def orthogonal(g, steps=5):
-    """Nearest orthogonal matrices, about: Newton-Schulz on [n, rows, columns] (Jordan et al. 2024)."""
+    """Nearest orthogonal matrices, about: Newton-Schulz, [n, rows, columns] (Jordan et al. 2024)."""
     x = g.to(precision(g.device.type))
     tall = x.size(-2) > x.size(-1)
     x = x.mT if tall else x
