@@ -22,10 +22,12 @@ from autoresearch.lab import HOME, Lab
 from autoresearch.program import Program, parse_duration
 from autoresearch.researchers.base import Researcher
 from autoresearch.researchers.by_hand import ByHand
+from autoresearch.results import results_tsv
 from autoresearch.runners.local import LocalRunner
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
 from autoresearch.study import Budget, Stop, Study, attempt, recover, research, settle
+from autoresearch.text import write_whole
 
 INTRODUCTION = """Research that runs while you sleep.
 
@@ -309,9 +311,14 @@ def echo_log(path: Path, tick: Callable[[], None]) -> Callable[[], None]:
 def study_of(
     lab: Lab, store: Store, opened: opening.Opened, researcher: Researcher, name: str, stop: Stop
 ) -> Study:
-    watcher = terminal.watcher(Console(highlight=False), opened.program)
+    tag, folder = opened.row.tag, lab.study_folder(opened.row.tag)
+
+    def after_each() -> None:
+        write_whole(folder / "results.tsv", results_tsv(store.experiments(tag)))
+
+    watcher = terminal.watcher(Console(highlight=False), opened.program, after_each)
     return Study(
-        opened.row.tag, lab, store, opened.program, researcher, name, Greedy(), LocalRunner(),
+        tag, lab, store, opened.program, researcher, name, Greedy(), LocalRunner(),
         watcher, opening.interpreter(lab), opened.row.seed, stop,
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from autoresearch.program import Program
 from autoresearch.report import report_html
 from autoresearch.results import results_tsv
 from autoresearch.store import Store
+from autoresearch.text import write_whole
 from autoresearch.view import StudyView
 
 MOST_DIFFS = 500  # in one report: the kept ones and the latest
@@ -24,9 +25,7 @@ def write(lab: Lab, store: Store, tag: str, program: Program, folder: Path) -> N
         ("report.md", report_markdown(study)),
         ("results.tsv", results_tsv(study.experiments)),
     ):
-        aside = folder / f"{name}.partial"
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(folder / name)
+        write_whole(folder / name, text)
 
 
 def view(lab: Lab, store: Store, tag: str, program: Program) -> StudyView:

@@ -344,7 +344,7 @@ def check_interruptions(experiment: Experiment) -> None:
 
 
 def pause(study: Study) -> None:
-    """Never a tight loop: after experiments that failed at once, and while the disk is full, wait."""
+    """Never a tight loop: wait after instant failures, and while the disk is full."""
     recent = [each for each in study.experiments() if each.verdict is not None][-12:]
     failures = 0
     for each in reversed(recent):

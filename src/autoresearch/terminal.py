@@ -1,6 +1,6 @@
 """What a person sees while a study runs: a live line on a terminal, plain lines elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,10 @@ def result_line(each: Experiment) -> Text:
 class PlainWatcher:
     """A line for each thing that happens; for logs and pipes."""
 
-    def __init__(self, console: Console, program: Program) -> None:
-        self.console, self.program = console, program
+    def __init__(
+        self, console: Console, program: Program, after_each: Callable[[], None] = lambda: None
+    ) -> None:
+        self.console, self.program, self.after_each = console, program, after_each
 
     def print(self, text: Text | str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
@@ -64,6 +66,7 @@ class PlainWatcher:
         self.print(result_line(experiment))
         if best is not None and best.number == experiment.number and best.score is not None:
             self.print(f"      best so far: {best.score:.4f} {self.program.metric}")
+        self.after_each()
 
     def note(self, text: str) -> None:
         self.print(Text(f"note: {text}"))
@@ -75,8 +78,10 @@ class PlainWatcher:
 class LiveWatcher(PlainWatcher):
     """As PlainWatcher, with a bar for the running experiment below."""
 
-    def __init__(self, console: Console, program: Program) -> None:
-        super().__init__(console, program)
+    def __init__(
+        self, console: Console, program: Program, after_each: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__(console, program, after_each)
         self._live = Live(console=console, refresh_per_second=4, transient=True)
         self._best: Experiment | None = None
 
@@ -114,13 +119,18 @@ class LiveWatcher(PlainWatcher):
         self._best = best
         self._live.stop()
         self.print(result_line(experiment))
+        self.after_each()
 
     def stop(self) -> None:
         self._live.stop()
 
 
-def watcher(console: Console, program: Program) -> PlainWatcher:
-    return LiveWatcher(console, program) if console.is_terminal else PlainWatcher(console, program)
+def watcher(
+    console: Console, program: Program, after_each: Callable[[], None] = lambda: None
+) -> PlainWatcher:
+    """For a terminal or for a pipe. `after_each` is called when an experiment is finished."""
+    kind = LiveWatcher if console.is_terminal else PlainWatcher
+    return kind(console, program, after_each)
 
 
 def log_table(experiments: tuple[Experiment, ...], metric: str) -> Table:

@@ -6,6 +6,7 @@ or U+FE0F behind one), but only there: elsewhere it is a place to hide a message
 """
 
 import re
+from pathlib import Path
 
 # A terminal command string (OSC) must end on its own line, or it would swallow all that follows.
 _ESCAPES = re.compile(
@@ -56,3 +57,10 @@ def visible(text: str) -> str:
 
 def _without_hidden(text: str, mark: str = "") -> str:
     return _HIDDEN.sub(lambda found: found[1] or mark, text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file's text at once: a reader sees the old one or the new one."""
+    aside = path.with_name(f"{path.name}.partial")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)

@@ -107,12 +107,14 @@ def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
         file_bytes=program.limits.artifact_bytes,
     )
     argv = command(program.commands.train, job.python)
-    with ours, theirs:
-        with Supervised(
-            argv, cwd=job.tree, env=env, log=job.log, caps=caps, pass_fds=[theirs.fileno()]
-        ) as process:
-            theirs.close()
-            yield process, Link(ours)
+    given = [theirs.fileno()]
+    with (
+        ours,
+        theirs,
+        Supervised(argv, cwd=job.tree, env=env, log=job.log, caps=caps, pass_fds=given) as process,
+    ):
+        theirs.close()
+        yield process, Link(ours)
 
 
 def command(words: tuple[str, ...], python: str, *options: str) -> list[str]:
@@ -213,20 +215,21 @@ def check_artifact(job: Job) -> None:
 
 def what_ended(job: Job, ending: Ending, when: str) -> Crashed | TimedOut:
     """Why a run is over that should not be, in a sentence."""
-    limits = job.program.limits
-    if ending.stopped == "memory":
-        return Crashed(f"used more memory than it may ({ending.peak_memory_bytes / 2**30:.1f} GB)")
-    if ending.stopped == "log":
-        return Crashed(f"printed more than {limits.log_bytes / 2**20:g} MB")
+    log_mb = job.program.limits.log_bytes / 2**20
+    stopped = {
+        "memory": f"used more memory than it may ({ending.peak_memory_bytes / 2**30:.1f} GB)",
+        "log": f"printed more than {log_mb:g} MB",
+    }
     if ending.stopped == "time":
         return TimedOut("took longer than its startup and its budget together")
+    if ending.stopped in stopped:
+        return Crashed(stopped[ending.stopped])
     if ending.error:
         return Crashed(f"could not be run: {ending.error}")
     if ending.exit_code == 0:
         return Crashed(f"ended {when}, and without an error")
     said = last_line(job.log)
     if ending.exit_code < 0:
-        return Crashed(
-            f"was killed by signal {-ending.exit_code} {when}" + (f": {said}" if said else "")
-        )
+        killed = f"was killed by signal {-ending.exit_code} {when}"
+        return Crashed(f"{killed}: {said}" if said else killed)
     return Crashed(said or f"ended with exit code {ending.exit_code} {when}")

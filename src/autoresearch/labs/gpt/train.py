@@ -387,7 +387,7 @@ def build(config):
 
 
 def orthogonal(g, steps=5):
-    """Nearest orthogonal matrices, about: Newton-Schulz, [n, rows, columns] (Jordan et al. 2024)."""
+    """Nearest orthogonal matrices, about, of [n, rows, columns] (Newton-Schulz; Jordan 2024)."""
     x = g.to(precision(g.device.type))
     tall = x.size(-2) > x.size(-1)
     x = x.mT if tall else x

@@ -1,0 +1,63 @@
+"""Seed-to-seed spread of the default train.py. `python benchmarks/seeds.py [20 [5 [STEPS]]]`
+
+Trains the reference lab by hand with fresh seeds (budget in seconds, number of seeds) and prints
+each score with its number of steps, then mean and standard deviation. On a machine whose speed
+varies, the number of steps varies too, and with it the score; with STEPS every run does exactly so
+many steps, on a schedule of steps, which leaves the spread that is the seed's alone.
+"""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+LAB = Path(__file__).parent.parent / "src" / "autoresearch" / "labs" / "gpt"
+FIXED_STEPS = """
+import prepare, train
+class Steps(prepare.Run):
+    limit, done = {steps}, -1
+    progress = property(lambda self: min(1.0, max(0, self.done) / self.limit))
+    def over(self):
+        self.done += 1
+        return self.done >= self.limit
+prepare.Run = Steps
+train.main()
+"""
+
+
+def one(folder: Path, seed: int, budget: str, steps: str) -> dict[str, str]:
+    script = folder / "steps.py"
+    script.write_text(FIXED_STEPS.format(steps=steps))
+    env = os.environ | {"AUTORESEARCH_SEED": str(seed), "AUTORESEARCH_BUDGET": budget}
+    argv = [sys.executable, str(script if steps else folder / "train.py")]
+    done = subprocess.run(argv, cwd=folder, env=env, check=True, capture_output=True, text=True)
+    summary = done.stdout.partition("---\n")[2].splitlines()
+    return dict(line.replace(" ", "").split(":", 1) for line in summary)
+
+
+def main() -> None:
+    budget, count, steps = (*sys.argv[1:], *["20", "5", ""][len(sys.argv) - 1 :])[:3]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in ("prepare.py", "train.py"):
+            shutil.copyfile(LAB / file, folder / file)
+        subprocess.run([sys.executable, "prepare.py"], cwd=folder, check=True, capture_output=True)
+        scores = []
+        for seed in range(100, 100 + int(count)):
+            facts = one(folder, seed, budget, steps)
+            scores.append(float(facts["val_bpb"]))
+            wall = f"{facts['total_seconds']} s in all"
+            print(
+                f"seed {seed}: {scores[-1]:.4f} in {facts['num_steps']} steps, {wall}", flush=True
+            )
+    spread = statistics.stdev(scores)
+    print(
+        f"mean {statistics.mean(scores):.4f}, median {statistics.median(scores):.4f}, sd {spread:.4f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
