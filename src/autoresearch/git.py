@@ -150,12 +150,19 @@ def checked_out(root: Path) -> str:
 
 
 def merge(root: Path, ours: bytes, base: bytes, theirs: bytes) -> bytes | None:
-    """Three-way merge of one file's contents; None where both sides changed the same lines."""
+    """Three-way merge of one file's contents; None where both sides changed the same line.
+
+    git also refuses changes of neighbouring lines, and constants stand on neighbouring lines: a
+    separator behind every line makes neighbours of none.
+    """
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
         paths = [Path(folder) / name for name in ("ours", "base", "theirs")]
         for path, content in zip(paths, (ours, base, theirs), strict=True):
-            path.write_bytes(content)
+            path.write_bytes(content.replace(b"\n", SEPARATED))
         try:
-            return run(root, "merge-file", "-p", "-q", *map(str, paths))
+            return run(root, "merge-file", "-p", "-q", *map(str, paths)).replace(SEPARATED, b"\n")
         except LabError:
             return None
+
+
+SEPARATED = b"\n\x01\n"

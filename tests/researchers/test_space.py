@@ -82,6 +82,26 @@ def test_a_value_outside_counts_as_the_nearest_end_and_a_stranger_has_no_place()
     assert space.near("x") == space
 
 
+def test_a_change_that_noise_would_hide_is_no_step() -> None:
+    rate = Range(Scale.LOG, 0.005, 0.08)
+    assert not rate.is_step(0.02, 0.0207)
+    assert rate.is_step(0.02, 0.024)
+    assert not Range(Scale.WHOLE, 50, 200).is_step(100, 103)
+    assert Range(Scale.WHOLE, 1, 1000).is_step(16, 17)
+    assert not Range(Scale.WHOLE, 0, 2).is_step(0, 0)
+    assert Choice((1, 2)).is_step(1, 2)
+    assert not Choice((1, 2)).is_step(1, 1)
+
+
+def test_distances_are_in_widths_of_the_range() -> None:
+    assert Range(Scale.LOG, 0.25, 4.0).distance(0.5, 2.0) == pytest.approx(0.5)
+    assert Range(Scale.LINEAR, 0.0, 8.0).distance(2.0, 4.0) == 0.25
+    assert Range(Scale.POWER, 0, 4).distance(2, 16) == 0.75
+    assert Range(Scale.LINEAR, 0.0, 8.0).distance(2.0, "x") == 1.0
+    assert Choice(("a", "b")).distance("a", "b") == 1.0
+    assert Choice(("a", "b")).distance("a", "a") == 0.0
+
+
 def test_choices_tell_apart_what_python_calls_equal() -> None:
     space = Choice((1, 2))
     assert space.encode(1) is not None

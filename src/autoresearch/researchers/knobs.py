@@ -158,7 +158,7 @@ def _pick(rng: random.Random, notes: Notes, is_eager: bool) -> list[str]:
 
 
 def _ask(names: Sequence[str], notes: Notes, learns: bool, seed: int) -> Values:
-    """New values for some knobs, the others staying as they are."""
+    """New values for some knobs, without those that are hardly new."""
     spaces = {name: notes.spaces[name] for name in names}
     if learns and len(notes.results) >= _FIRST:
         study = _learned(spaces, notes, seed)
@@ -167,7 +167,12 @@ def _ask(names: Sequence[str], notes: Notes, learns: bool, seed: int) -> Values:
         if learns:  # small steps find the first improvement of a good baseline sooner
             spaces = {name: space.near(notes.before[name]) for name, space in spaces.items()}
     trial = study.ask({name: space.distribution() for name, space in spaces.items()})
-    return {name: space.decode(trial.params[name]) for name, space in spaces.items()}
+    values = {name: space.decode(trial.params[name]) for name, space in spaces.items()}
+    return {
+        name: value
+        for name, value in values.items()
+        if notes.spaces[name].is_step(notes.before[name], value)
+    }
 
 
 def _learned(spaces: Mapping[str, Space], notes: Notes, seed: int) -> optuna.Study:

@@ -19,6 +19,8 @@ from autoresearch.literals import Scalar, is_power_of_two
 
 Coordinate = float | str
 
+_STEP = 0.05  # the least change that counts: a smaller one drowns in the noise of training
+
 
 class Scale(Enum):
     """The coordinate of a value that is searched evenly."""
@@ -50,6 +52,10 @@ class Choice:
     def distance(self, one: Scalar, other: Scalar) -> float:
         """0 for the same choice, 1 for another."""
         return float(repr(one) != repr(other))
+
+    def is_step(self, before: Scalar, after: Scalar) -> bool:
+        """Whether the two differ."""
+        return repr(before) != repr(after)
 
     def decode(self, coordinate: Coordinate) -> Scalar:
         """The value at a coordinate."""
@@ -120,6 +126,12 @@ class Range:
         if self._is_log:
             return abs(math.log(first / second)) / math.log(self.high / self.low)
         return abs(first - second) / (self.high - self.low)
+
+    def is_step(self, before: Scalar, after: Scalar) -> bool:
+        """Whether a change is large enough to be tried: of the range, or of an integer itself."""
+        if isinstance(before, int) and isinstance(after, int):
+            return before != after and abs(after - before) >= _STEP * before
+        return self.distance(before, after) >= _STEP
 
     def can_express(self, value: float) -> bool:
         """Whether some coordinate, perhaps outside the ends, is exactly this number."""

@@ -74,6 +74,7 @@ SPLIT_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 )
 TOKENIZER_SAMPLE_BYTES = 12_000_000  # text the tokenizer is trained on
+TOKENIZER_PIECE_BYTES = 16_384  # cut in pieces, or one endless word would take hours
 LARGE_CORPUS_BYTES = 100_000_000  # from here on SHAPES["large"]
 
 CHUNK_BYTES = 4_000_000  # text tokenised at a time
@@ -128,14 +129,23 @@ def env(name, default=""):
     return os.environ.get(f"AUTORESEARCH_{name}", default)
 
 
-BUDGET_SECONDS = float(env("BUDGET") or TIME_BUDGET)
-SEED = int(env("SEED") or 0)
 CACHE = Path(env("CACHE") or Path.home() / ".cache" / "autoresearch").expanduser()
 BY_HAND = Path(".autoresearch") / "by-hand"  # where train.py leaves its artifact without a harness
 
 
 class Problem(SystemExit):
     """Something the person can mend: ends the program with its one line and exit code 1."""
+
+
+def env_number(name, kind, default):
+    try:
+        return kind(env(name) or default)
+    except ValueError as error:
+        raise Problem(f"AUTORESEARCH_{name} is {env(name)!r}: give a number") from error
+
+
+BUDGET_SECONDS = env_number("BUDGET", float, TIME_BUDGET)
+SEED = env_number("SEED", int, 0)
 
 
 class Cheat(Exception):
@@ -293,21 +303,24 @@ def parquet_documents(file):
         import pyarrow.parquet  # heavy, and only parquet corpora need it
     except ImportError as error:
         raise Problem("parquet files need one more package: pip install pyarrow") from error
-    table = pyarrow.parquet.ParquetFile(file)
-    if "text" not in table.schema_arrow.names:
-        raise Problem(f'{file}: no column "text"')
-    for group in range(table.num_row_groups):
-        for text in table.read_row_group(group, columns=["text"]).column("text").to_pylist():
-            if text:
-                yield text.encode("utf-8", "surrogatepass")
+    try:
+        table = pyarrow.parquet.ParquetFile(file)
+        if "text" not in table.schema_arrow.names:
+            raise Problem(f'{file}: no column "text"')
+        for group in range(table.num_row_groups):
+            for text in table.read_row_group(group, columns=["text"]).column("text").to_pylist():
+                if text:
+                    yield text.encode("utf-8", "surrogatepass")
+    except (pyarrow.ArrowException, AttributeError) as error:
+        raise Problem(f'{file}: not a parquet file with a "text" column of strings') from error
 
 
 def pieces(text, limit):
     """Consecutive pieces of at most `limit` bytes, cut at line ends; nothing is lost."""
-    found = []
-    while text:
-        found.append(head(text, limit))
-        text = text[len(found[-1]) :]
+    found, start = [], 0
+    while start < len(text):
+        found.append(head(text[start : start + limit + 1], limit))
+        start += len(found[-1])
     return found
 
 
@@ -454,7 +467,8 @@ class Tokenizer:
             initial_alphabet=alphabet,
             show_progress=False,
         )
-        trainable.train_from_iterator((text.decode("utf-8", "replace") for text in texts), trainer)
+        parts = (part for text in texts for part in pieces(text, TOKENIZER_PIECE_BYTES))
+        trainable.train_from_iterator((part.decode("utf-8", "replace") for part in parts), trainer)
         value = byte_values()
         words = sorted(trainable.get_vocab().items(), key=lambda item: item[1])
         return cls([bytes(value[letter] for letter in word) for word, _ in words])
@@ -489,7 +503,13 @@ class Tokenizer:
             )
 
     def _ids(self, text):
-        return self._encoding.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)
+        try:
+            return self._encoding.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)
+        except ValueError:  # the pattern's engine gives up on a million blanks in a row
+            if len(text) < 2:
+                raise
+            half = len(text) // 2
+            return np.concatenate([self._ids(text[:half]), self._ids(text[half:])])
 
     def _lone(self, text):
         return np.array([self._byte[ord(letter) - 0xDC00] for letter in text], dtype=np.uint16)
@@ -572,22 +592,28 @@ def cache_folder(source):
     facts = {
         "listing": listing(source),
         "shape": repr(shape_of(source)),
-        "constants": [SPLIT_PATTERN, SPECIAL_TOKENS, TOKENIZER_SAMPLE_BYTES],
+        "constants": [SPLIT_PATTERN, SPECIAL_TOKENS, TOKENIZER_SAMPLE_BYTES, TOKENIZER_PIECE_BYTES],
         "filters": [PYTHON_FILE_BYTES, PYTHON_LETTERS, SHARED_SHINGLES, GENERATED.pattern.decode()],
         "code": [inspect.getsource(each) for each in code],
     }
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
     known = source == "python" or source in HUB
-    name = source if known else re.sub(r"\W+", "-", Path(source).stem) or "corpus"
+    name = source if known else re.sub(r"\W+", "-", Path(source).stem)[:40] or "corpus"
     return CACHE / f"{name}-{key}"
+
+
+def facts_checksum(facts):
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def load_corpus(manifest):
     """Corpus of a manifest file. Raises Problem where there is none that can be trusted."""
     try:
         facts = json.loads(Path(manifest).read_text())
+        if facts.pop("checksum") != facts_checksum(facts):
+            raise ValueError("the manifest is damaged")
         return Corpus(folder=Path(manifest).parent, **facts)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise Problem(
             f"no prepared corpus at {Path(manifest).parent}: run `python prepare.py` first"
         ) from error
@@ -658,7 +684,7 @@ def write_corpus(source, folder):
         "digests": {name: digest(folder / name) for name in FILES},
     }
     with open(folder / "manifest.json", "w") as file:
-        json.dump(facts, file, indent=1)
+        json.dump(facts | {"checksum": facts_checksum(facts)}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
 
@@ -1009,6 +1035,8 @@ def main():
     except Cheat as cheat:
         print(f"prepare.py: {cheat}", file=sys.stderr)
         raise SystemExit(3) from None
+    except OSError as error:  # a full disk, a cache or a file that this user may not use
+        raise SystemExit(f"prepare.py: {error}") from None
     if result is not None and env("RESULT"):
         Path(env("RESULT")).write_text(json.dumps(result))
 
@@ -1028,8 +1056,10 @@ def command_prepare(options):
 
 
 def command_score(_):
-    corpus = the_corpus()
-    result = score(corpus, Path(env("ARTIFACT") or BY_HAND), Path(env("TREE") or Path.cwd()))
+    corpus, artifact = the_corpus(), Path(env("ARTIFACT") or BY_HAND)
+    if not (artifact / "config.json").exists():
+        raise Problem(f"nothing to score in {artifact}: run `python train.py` first")
+    result = score(corpus, artifact, Path(env("TREE") or Path.cwd()))
     print(f"val_bpb:          {result['val_bpb']:.6f}")
     return result
 

@@ -1,0 +1,36 @@
+"""What several test files use: a tiny lab, and the command line as a person calls it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autoresearch.testing.tiny import make_tiny_lab
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def tiny_lab(tmp_path: Path) -> Path:
+    return make_tiny_lab(tmp_path / "lab")
+
+
+@pytest.fixture
+def autoresearch() -> Call:
+    """autoresearch(lab, "run", ...) -> the finished process; `code` is the exit code expected."""
+
+    def call(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "autoresearch", *words],
+            cwd=folder, capture_output=True, text=True, timeout=120,
+            env={**os.environ, "COLUMNS": "120"},
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return call
