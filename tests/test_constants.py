@@ -1,6 +1,7 @@
 """Protects the script: constants are found without running it, an edit touches nothing else."""
 
 import ast
+import math
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,18 @@ def test_a_very_long_expression_is_no_constant() -> None:
 )
 def test_the_form_stays_where_it_can_hold_the_value(before: str, value: Scalar, after: str) -> None:
     assert edited(f"A = {before}  # why\n", {"A": value}) == f"A = {after}  # why\n"
+
+
+def test_a_value_left_to_the_script_counts_as_what_a_run_came_to() -> None:
+    source = "A = None  # range: 1 to 9\nB = None\nC = 1\n"
+    found = find_constants(source, {"A": 4, "C": 7, "D": 8})
+    assert {name: each.value for name, each in found.items()} == {"A": 4, "C": 1}
+    assert rewrite(source, {"A": found["A"].written(5)}, {"A": 4}) == source.replace("None", "5", 1)
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 10**400, 1e300])
+def test_what_a_run_reports_may_be_odd(odd: Scalar) -> None:
+    assert find_constants("A = None\n", {"A": odd}) == {}
 
 
 UGLY = (

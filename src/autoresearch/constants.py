@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from autoresearch.literals import Scalar, fold, is_power_of_two, literal, parse
+from autoresearch.literals import Scalar, admitted, fold, is_power_of_two, literal, parse
 
 _CAPITAL = re.compile(r"[A-Z][A-Z0-9_]*")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -106,7 +106,7 @@ def _constant(
     name: str, node: ast.expr, comment: str, text: _Text, resolved: Mapping[str, Scalar]
 ) -> Constant:
     left_open = isinstance(node, ast.Constant) and node.value is None and name in resolved
-    value = resolved[name] if left_open else fold(node)
+    value = admitted(resolved[name]) if left_open else fold(node)
     start, end = text.span(node)
     edited, is_power, unit = _form(node, value)
     first, last = (len(text.between(start, each)) for each in text.span(edited))

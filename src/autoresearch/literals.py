@@ -61,10 +61,8 @@ def fold(node: ast.expr) -> Scalar:
 
 def _fold(node: ast.expr) -> Scalar:
     match node:
-        case ast.Constant(value=str() as text):
-            return text
-        case ast.Constant(value=bool() | int() | float() as number):
-            return _bounded(number)
+        case ast.Constant(value=str() | bool() | int() | float() as value):
+            return admitted(value)
         case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
             return -_operand(operand) if isinstance(sign, ast.USub) else _operand(operand)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
@@ -80,6 +78,11 @@ def _operand(node: ast.expr) -> int | float:
     if isinstance(value, bool | str):
         raise ValueError("no number")
     return value
+
+
+def admitted(value: Scalar) -> Scalar:
+    """The value itself. ValueError if it is no finite number, or one larger than a knob may be."""
+    return value if isinstance(value, str) else _bounded(value)
 
 
 def _bounded(value: object) -> bool | int | float:

@@ -29,7 +29,7 @@ from autoresearch.researchers.space import Space
 _ASKS = 200  # before the neighbourhood counts as exhausted
 _EAGER = 50  # of these, before they are made at random: TPE may insist on what was tried
 _FIRST = 10  # results that TPE needs to learn from; before, steps are small and random
-_CAUTION = 0.97  # chance to think again of what may break: a crash may have had another cause
+_DARING = 0.05  # share of proposals that may repeat what broke: it may have had another cause
 
 
 class Knobs:
@@ -46,14 +46,15 @@ class Knobs:
         script = _find_script(desk)
         notes = Notes.read(desk, script.constants)
         rng = random.Random(desk.seed)
+        is_careful = self.mode == "tpe" and rng.random() >= _DARING
+        patience = _ASKS // 2 if is_careful else 0
         for turn in range(_ASKS):
             is_eager = turn < _EAGER
             names = _pick(rng, notes, is_eager)
             learns = is_eager and self.mode == "tpe"
             after = {**notes.before, **_ask(names, notes, learns, rng.getrandbits(32))}
-            if learns and notes.is_risky(after) and rng.random() < _CAUTION:
-                continue
-            if not notes.is_tried(after):
+            is_too_bold = turn < patience and notes.is_risky(after)
+            if not is_too_bold and not notes.is_tried(after):
                 return _write(script, notes.before, after, desk.program)
         raise Failed(
             f"nothing new came to mind: the {len(notes.before)} knobs of {script.path.name} have "

@@ -12,8 +12,8 @@
 # ///
 """Data, tokenizer, loader, clock and evaluation. Locked: experiments change train.py, never this.
 
-    python prepare.py                    prepare the corpus named by SOURCE (once; later calls check)
-    python prepare.py --source PATH      another corpus: python, tinystories, climbmix, file or folder
+    python prepare.py                    prepare the corpus SOURCE (once; later calls check it)
+    python prepare.py --source PATH      another: python, tinystories, climbmix, file, folder
     python prepare.py score              the score of the artifact that train.py left here
 
 A corpus is a folder in the cache: train.bin and val.bin (uint16 tokens, every document behind a
@@ -269,7 +269,8 @@ def local_listing(path):
     root = Path(path).expanduser().resolve()
     if not root.exists():
         raise Problem(
-            f"no such corpus: {path}. Use python, tinystories, climbmix, or the path of a file or folder."
+            f"no such corpus: {path}. "
+            "Use python, tinystories, climbmix, or the path of a file or folder."
         )
     files = sorted(root.rglob("*")) if root.is_dir() else [root]
     known = {".txt", ".md", ".py", ".jsonl", ".parquet"}
@@ -284,9 +285,8 @@ def read_documents(file):
     if file.suffix == ".parquet":
         return list(parquet_documents(file))
     if file.suffix == ".jsonl":
-        return [
-            json_text(line, file, n) for n, line in enumerate(file.open("rb"), 1) if line.strip()
-        ]
+        with file.open("rb") as lines:
+            return [json_text(line, file, n) for n, line in enumerate(lines, 1) if line.strip()]
     return [file.read_bytes()]
 
 
@@ -359,7 +359,6 @@ def download(repo, names, attempts=6):
     """{name: path} of dataset files: parallel, resumed, retried, size and SHA-256 checked."""
     try:
         import huggingface_hub as hub  # only the hub's corpora need it
-        from huggingface_hub.errors import HfHubHTTPError
     except ImportError as error:
         raise Problem(
             "this corpus needs two more packages: pip install huggingface-hub pyarrow"
@@ -369,12 +368,12 @@ def download(repo, names, attempts=6):
         for attempt in range(attempts):
             try:
                 return action()
-            except (HfHubHTTPError, OSError) as error:
+            except Exception as error:  # the errors of the client's HTTP library among them
                 status = getattr(getattr(error, "response", None), "status_code", None)
                 final = status is not None and 400 <= status < 500 and status not in (408, 429)
                 if final or attempt == attempts - 1:
-                    raise Problem(f"{repo}: {first_line(error)}") from error
-                print(f"  {first_line(error)}; trying again in {2**attempt} s", file=sys.stderr)
+                    raise Problem(f"{repo}: {one_line(error)}") from error
+                print(f"  {one_line(error)}; trying again in {2**attempt} s", file=sys.stderr)
                 time.sleep(2**attempt)
         raise AssertionError
 
@@ -396,8 +395,8 @@ def download(repo, names, attempts=6):
         return dict(pool.map(one, items))
 
 
-def first_line(error):
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def one_line(error):
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def file_sha256(path):
@@ -584,7 +583,7 @@ def digest(path):
 
 
 def cache_folder(source):
-    """Keyed by all that shapes the corpus: its files, the constants, and the code that builds it."""
+    """Keyed by all that shapes the corpus: its files, the constants, the code that builds it."""
     code = (
         python_documents, is_table, near_duplicates, split_by_group, head, local_documents, pieces,
         read_documents, parquet_documents, hub_documents, Tokenizer, write_corpus, encode_all,
@@ -747,7 +746,7 @@ def say(text):
 
 
 def synthetic(corpus, batch, time, device="cpu"):
-    """A batch of random tokens, (inputs, targets) int64 [batch, time]: to warm up and compile with."""
+    """Random tokens, (inputs, targets) int64 [batch, time]: to warm up and compile with."""
     import torch  # here and below: checking a corpus must not cost the second that torch needs
 
     tokens = torch.randint(0, corpus.vocab_size, (batch, time + 1), device=device)
@@ -817,7 +816,8 @@ class Run:
         return self.seconds + max(self._steps) + self._reserve > self.budget_seconds
 
     def batches(self, batch, time, device="cpu"):
-        """Endless (inputs, targets), int64 [batch, time]: the seed's own order, every row once an epoch."""
+        """Endless (inputs, targets), int64 [batch, time]: every row once an epoch, in an order
+        that the seed decides."""
         import torch
 
         order = np.random.default_rng(SEED)
@@ -837,7 +837,7 @@ class Run:
             yield block[:, :-1], block[:, 1:]
 
     def due(self, every=0.25):
-        """True about four times a second: the moment to read the loss from the device and to log it."""
+        """True about four times a second: the moment to read the loss and to log it."""
         if self._logged and self.seconds - self._logged < every:
             return False
         self._logged = max(self.seconds, 1e-9)
@@ -858,8 +858,9 @@ class Run:
         """Hand the model over; the clock stops when the artifact is complete.
 
         `settings` are the resolved hyperparameters, for the record; `figures` are numbers that
-        train.py wants to be known, such as num_steps. Prints the summary. By hand it is scored now, by another process; a harness scores it
-        itself, later. Returns val_bpb, or None where a harness is the judge.
+        train.py wants to be known, such as num_steps. Prints the summary. By hand it is scored
+        now, by another process; a harness scores it itself, later. Returns val_bpb, or None where
+        a harness is the judge.
         """
         write_artifact(model, config, self._folder)
         figures = {"training_seconds": self.seconds, **figures}
@@ -977,7 +978,7 @@ def claim(corpus, artifact, tree, result):
 
 
 def load_model(corpus, artifact, tree):
-    """The model that train.py's build(config) makes, with the artifact's weights: (model, device)."""
+    """(model, device): what train.py's build(config) makes, with the artifact's weights."""
     import torch
     from safetensors.torch import load_model as load_weights
 
