@@ -44,7 +44,8 @@ def main() -> None:
         folder = Path(name)
         for file in ("prepare.py", "train.py"):
             shutil.copyfile(LAB / file, folder / file)
-        subprocess.run([sys.executable, "prepare.py"], cwd=folder, check=True, capture_output=True)
+        argv = [sys.executable, "prepare.py"]
+        subprocess.run(argv, cwd=folder, check=True, capture_output=True)
         scores = []
         for seed in range(100, 100 + int(count)):
             facts = one(folder, seed, budget, steps)

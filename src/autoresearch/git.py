@@ -43,6 +43,7 @@ def run(root: Path, *args: str, data: bytes = b"", env: Mapping[str, str] | None
         done = subprocess.run(
             command, cwd=root, input=data, env=scrubbed | settings | dict(env or {}),
             capture_output=True, check=False,
+            start_new_session=True,  # a Ctrl-C on the terminal is the engine's to handle
         )  # fmt: skip
     except FileNotFoundError as error:
         raise LabError("git is not installed, or not on the PATH: install it first") from error

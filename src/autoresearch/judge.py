@@ -5,7 +5,6 @@ the experiment's tree. Weighing is pure: numbers in, a verdict and its sentence 
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +13,11 @@ from typing import Any
 
 from autoresearch.errors import Crashed, Invalid, LabError, TimedOut
 from autoresearch.experiment import Experiment, Verdict
-from autoresearch.process import Caps, Ending, environment, last_line, run
+from autoresearch.process import Caps, Ending, environment, run
 from autoresearch.program import Program
 from autoresearch.runners.base import Outcome
-from autoresearch.runners.local import command
+from autoresearch.runners.local import command, numbers
+from autoresearch.text import clean_line
 
 RULE_BROKEN = 3  # exit code of a score command that found the artifact to break a rule
 
@@ -51,7 +51,7 @@ def prepare(
     caps = Caps(seconds=24 * 3600.0, memory_bytes=program.limits.memory_bytes)
     ending = run(argv, cwd=locked, env=env, log=log, caps=caps, tick=tick)
     if ending.exit_code or ending.stopped:
-        words = last_line(log) or ending.error or f"exit code {ending.exit_code}"
+        words = ending.said or ending.error or f"exit code {ending.exit_code}"
         raise LabError(f"preparing failed: {words}\nits output is in {log}")
     if not result.exists():
         return Data()
@@ -95,17 +95,17 @@ def measure(
     caps = Caps(limits.scoring_seconds, limits.memory_bytes, limits.log_bytes)
     argv = command(words, python, *isolated(words))
     ending = run(argv, cwd=locked, env=env, log=log, caps=caps, tick=tick)
-    check_scoring(ending, log, limits.scoring_seconds)
+    check_scoring(ending, limits.scoring_seconds)
     facts = read_result(result, program.metric)
     return Measurement(facts.pop(program.metric), time.monotonic() - began, facts)
 
 
-def check_scoring(ending: Ending, log: Path, limit: float) -> None:
+def check_scoring(ending: Ending, limit: float) -> None:
     if ending.stopped == "time":
         raise TimedOut(f"scoring took longer than {limit:g} s")
     if ending.stopped:
         raise Crashed(f"scoring used more {ending.stopped} than it may")
-    said = last_line(log).removeprefix("prepare.py: ") or f"exit code {ending.exit_code}"
+    said = ending.said.removeprefix("prepare.py: ") or f"exit code {ending.exit_code}"
     if ending.exit_code == RULE_BROKEN:
         raise Invalid(said)
     if ending.exit_code:
@@ -119,9 +119,10 @@ def read_result(result: Path, metric: str) -> dict[str, float]:
         score = facts[metric]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Crashed(f"the score command wrote no {metric}") from error
-    if not isinstance(score, int | float) or not math.isfinite(score):
-        raise Invalid(f"its {metric} is {score}, not a finite number")
-    return {name: float(value) for name, value in facts.items() if isinstance(value, int | float)}
+    finite = numbers(facts)
+    if metric not in finite:
+        raise Invalid(f"its {metric} is {clean_line(str(score), 80)}, not a finite number")
+    return finite
 
 
 # weighing: pure

@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -175,9 +176,11 @@ class Lab:
         git.set_ref(self.repository, self.attempt_ref(tag, number), commit)
 
     def point_branch(self, tag: str, commit: str) -> bool:
-        """Move the study's branch to the incumbent; False while the user is on that branch."""
+        """Move the study's branch to the incumbent; False while the user is on that branch, in
+        this work tree or another one of the repository."""
         branch = self.branch(tag)
-        if git.checked_out(self.repository) == branch:
+        elsewhere = git.line(self.repository, "for-each-ref", "--format=%(worktreepath)", branch)
+        if elsewhere or git.checked_out(self.repository) == branch:
             return False
         if git.resolve(self.repository, branch) != commit:
             git.set_ref(self.repository, branch, commit)
@@ -234,9 +237,9 @@ def read_plain(folder: Path, name: str) -> bytes:
 
 
 def remove(folder: Path) -> None:
-    """Remove a tree whatever an experiment did to its permissions."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        for path, _, _ in os.walk(folder):
-            os.chmod(path, 0o700)  # noqa: PTH101
+    """Remove a tree whatever an experiment did to its permissions, and however deep it is."""
+    with suppress(RecursionError):
         shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", folder], check=False, stderr=subprocess.DEVNULL)

@@ -79,9 +79,10 @@ def choose_tag(store: Store, budget: Budget) -> str:
 
 
 def has_no_result(experiments: tuple[Experiment, ...]) -> bool:
-    """True for a study whose baseline never ran: there is nothing in it to lose."""
+    """True for a study whose baseline never ran, or was not even recorded when the engine was
+    killed: there is nothing in it to lose."""
     first = experiments[0] if experiments else None
-    return first is None or first.verdict not in (None, Verdict.KEEP)
+    return first is None or first.commit is None or first.verdict not in (None, Verdict.KEEP)
 
 
 def resume(

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +54,12 @@ class Ending:
     stopped: str  # "", or why it was stopped: "asked", "memory", "log", "time"
     peak_memory_bytes: int
     error: str = ""  # why it could not be started
+    tail: str = ""  # the last that it printed
+
+    @property
+    def said(self) -> str:
+        """The last line that says something, made harmless; "" when there is none."""
+        return last_saying(self.tail)
 
 
 def environment(extra: Mapping[str, str] | None = None, *prefixes: str) -> dict[str, str]:
@@ -103,6 +110,7 @@ class Supervised:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=pass_fds,
+            start_new_session=True,  # a Ctrl-C on the terminal is the engine's to handle
         )
 
     def __enter__(self) -> Self:
@@ -115,6 +123,13 @@ class Supervised:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the command and all below it have used so far."""
+        with suppress(psutil.Error):
+            below = psutil.Process(self._process.pid).children(recursive=True)
+            return sum(used_by(each) for each in below)
+        return 0.0
 
     def ending(self, timeout: float) -> Ending | None:
         """The ending, once it is there; None after `timeout` seconds."""
@@ -143,6 +158,19 @@ class Supervised:
         return Ending(**json.loads(line))
 
 
+def used_by(process: psutil.Process) -> float:
+    with suppress(psutil.Error):
+        times = process.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+    return 0.0
+
+
+def machine_cpu_seconds() -> float:
+    """Processor time that all programs of this machine have used since it started."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -167,6 +195,10 @@ def last_line(log: Path, limit: int = 300) -> str:
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return ""
+    return last_saying(text, limit)
+
+
+def last_saying(text: str, limit: int = 300) -> str:
     lines = (clean_line(line, limit) for line in reversed(text.replace("\r", "\n").split("\n")))
     return next((line for line in lines if line), "")
 

@@ -97,11 +97,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._migrate()
+            self._set_up()
         except sqlite3.DatabaseError as error:
             raise StudyError(
                 f"{path} cannot be opened: {error}. Move it away to start over; git still holds "
@@ -119,18 +115,35 @@ class Store:
     ) -> None:
         self._db.close()
 
+    def _set_up(self) -> None:
+        try:
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._migrate()
+        except BaseException:
+            self._db.close()
+            raise
+
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
             raise StudyError(
                 f"{self.path} was written by a newer autoresearch (schema {version}): upgrade first"
             )
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            self._db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT;")
+        if version == len(MIGRATIONS):
+            return
+        with self._transaction():  # another process may be doing the same at this moment
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            for number, script in enumerate(MIGRATIONS[version:], version + 1):
+                for statement in script.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {number}")
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        self._db.execute(f"BEGIN {kind}")
         try:
             yield
         except BaseException:
@@ -182,11 +195,12 @@ class Store:
     def experiments(self, tag: str) -> tuple[Experiment, ...]:
         """All of them, open ones included, by number."""
         runs: dict[int, list[Run]] = {}
-        select = 'SELECT * FROM runs WHERE study = ? ORDER BY experiment, "index"'
-        for row in self._db.execute(select, (tag,)):
-            runs.setdefault(row["experiment"], []).append(read_run(row))
-        select = "SELECT * FROM experiments WHERE study = ? ORDER BY number"
-        rows = self._db.execute(select, (tag,))
+        with self._transaction("DEFERRED"):  # both tables as of one moment
+            select = 'SELECT * FROM runs WHERE study = ? ORDER BY experiment, "index"'
+            for row in self._db.execute(select, (tag,)):
+                runs.setdefault(row["experiment"], []).append(read_run(row))
+            select = "SELECT * FROM experiments WHERE study = ? ORDER BY number"
+            rows = self._db.execute(select, (tag,)).fetchall()
         return tuple(read_experiment(row, tuple(runs.get(row["number"], ()))) for row in rows)
 
     def experiment(self, tag: str, number: int) -> Experiment:
@@ -212,11 +226,11 @@ class Store:
         return self.experiment(tag, row["number"])
 
     def proposed(self, tag: str, experiment: Experiment) -> None:
-        """Record what was proposed, and its commit."""
+        """Record what was proposed, and its commit; a finished experiment never changes."""
         with self._transaction():
             self._db.execute(
                 'UPDATE experiments SET "commit" = ?, description = ?, hypothesis = ?,'
-                " details = ?, researcher = ? WHERE study = ? AND number = ?",
+                " details = ?, researcher = ? WHERE study = ? AND number = ? AND verdict IS NULL",
                 (
                     *(experiment.commit, experiment.description, experiment.hypothesis),
                     *(json.dumps(dict(experiment.details)), experiment.researcher),
@@ -239,10 +253,10 @@ class Store:
         with self._transaction():
             self._db.execute(
                 "UPDATE runs SET outcome = ?, score = ?, reason = ?, figures = ?, config = ?"
-                ' WHERE study = ? AND experiment = ? AND "index" = ?',
+                ' WHERE study = ? AND experiment = ? AND "index" = ? AND outcome = ?',
                 (
                     *(run.outcome, run.score, run.reason, json.dumps(dict(run.figures))),
-                    *(json.dumps(dict(run.config)), tag, number, run.index),
+                    *(json.dumps(dict(run.config)), tag, number, run.index, RUNNING),
                 ),
             )
 

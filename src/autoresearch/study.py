@@ -50,6 +50,8 @@ VERDICTS = {
 MOST_INTERRUPTIONS = 3  # then an experiment is what stops the engine, and counts as crashed
 FREE_BYTES = 64 * 2**20  # without so much disk no experiment is begun
 LONGEST_PAUSE_SECONDS = 300.0
+MOST_POINTS = 2000  # of a loss curve, however often a run reports
+BUSY_PERCENT = 10.0  # of the processor, taken by other programs: worth a warning
 
 
 class Watcher(Protocol):
@@ -123,10 +125,10 @@ def research(study: Study, budget: Budget) -> str:
     """
     recover(study)
     while not (why := budget.spent(study.experiments())):
-        if study.stop.after_this:
-            return "you stopped it"
         try:
             pause(study)
+            if study.stop.after_this:
+                return "you stopped it"
             experiment = attempt(study)
         except Stopped:
             study.store.event(study.tag, "stopped")
@@ -162,7 +164,8 @@ def attempt(study: Study) -> Experiment:
                     scores.append(execute(study, place, experiment, data))
                 decision = judge.weigh(scores, study.program, best)
                 keep_model(study, place, experiment, decision.verdict)
-            verdict, reason = decision.verdict, decision.reason
+            verdict = decision.verdict
+            reason = decision.reason + disturbed(study, experiment)
             score, delta = decision.score, decision.delta
         except ExperimentError as error:
             verdict, reason, score, delta = VERDICTS[type(error)], str(error), None, None
@@ -217,7 +220,9 @@ def execute(study: Study, place: Path, experiment: Experiment, data: judge.Data)
     curve: list[Progress] = []
 
     def on_progress(progress: Progress) -> None:
-        curve.append(progress)
+        apart = study.program.budget_seconds / MOST_POINTS
+        if not curve or progress.seconds - curve[-1].seconds >= apart:
+            curve.append(progress)
         study.watcher.progress(experiment, progress)
 
     try:
@@ -277,6 +282,15 @@ def steered(study: Study) -> Program:
         study.watcher.note(f"program.md cannot be read, its last text goes on: {error}")
         return study.program
     return replace(study.program, body=body)
+
+
+def disturbed(study: Study, experiment: Experiment) -> str:
+    """A warning where other programs slowed the run: its score measures them, too."""
+    run = study.store.experiment(study.tag, experiment.number).last_run
+    percent = run.figures.get("other_cpu_percent", 0.0) if run else 0.0
+    if percent < BUSY_PERCENT:
+        return ""
+    return f"; careful: other programs took {percent:.0f}% of the processor meanwhile"
 
 
 # what a study leaves behind

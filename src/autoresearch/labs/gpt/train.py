@@ -24,6 +24,7 @@ submitted weights alone: nothing printed here counts.
 import functools
 import math
 import platform
+import re
 import resource
 import time
 from pathlib import Path
@@ -119,7 +120,11 @@ def sizes(device):
 def precision(device):
     """bf16 where the device multiplies it fast, else fp32."""
     if device == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return (
+            torch.bfloat16
+            if torch.cuda.is_bf16_supported(including_emulation=False)
+            else torch.float32
+        )
     if device == "cpu" and torch.backends.mkldnn.is_available():
         cpuinfo = Path("/proc/cpuinfo")
         flags = cpuinfo.read_text() if cpuinfo.exists() else ""
@@ -131,7 +136,8 @@ def peak_flops(device):
     """FLOP/s that the device could do at best: from the table, or a matrix product timed now."""
     if device == "cuda":
         name = torch.cuda.get_device_name(0)
-        return next((tera * 1e12 for known, tera in PEAK_TFLOPS.items() if known in name), math.inf)
+        known = (tera for part, tera in PEAK_TFLOPS.items() if re.search(rf"\b{part}\b", name))
+        return next(known, math.inf) * 1e12
     a = torch.randn(1024, 1024, device=device, dtype=precision(device))
     best = math.inf
     for _ in range(4):
@@ -173,8 +179,11 @@ def attend(q, k, v, window, mask):
     if window < time:
         q, k, v = (t.reshape(batch, heads, time // window, window, dim) for t in (q, k, v))
         k, v = (torch.cat([F.pad(t, (0, 0, 0, 0, 1, -1)), t], dim=3) for t in (k, v))
-    if q.is_cuda:
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if q.is_cuda and window < time:  # fused kernels take four dimensions
+        bias = mask.repeat(heads, 1, 1)
+        y = F.scaled_dot_product_attention(*(t.flatten(1, 2) for t in (q, k, v)), attn_mask=bias)
+    elif q.is_cuda:
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     else:  # small heads on a CPU: two plain matrix products beat the fused kernel
         scores = mask + (q @ k.transpose(-1, -2)) * dim**-0.5
         y = scores.softmax(-1) @ v
@@ -491,12 +500,14 @@ def main():
     chosen = optimizers(model)
     rows = min(size["MICRO_ROWS"], max(1, size["BATCH_TOKENS"] // corpus.seq_len))
     micro_steps = max(1, size["BATCH_TOKENS"] // (rows * corpus.seq_len))
-    loss_of = torch.compile(model.loss, dynamic=False) if device == "cuda" else model.loss
+    if device == "cuda":  # the tables first: what is compiled finds them made
+        model.positions(corpus.seq_len, model.embed.weight.device, precision(device))
+        model.features = torch.compile(model.features, dynamic=False)
 
     def accumulate(batches):
         for _ in range(micro_steps):
             x, y = next(batches)
-            loss = loss_of(x, y)
+            loss = model.loss(x, y)
             (loss / micro_steps).backward()
         return loss.detach()
 
@@ -518,10 +529,10 @@ def main():
         if device == "cuda":
             torch.cuda.synchronize()  # the clock must see the device's time, not the queue's
         if run.due():
-            loss = loss.item()
-            if not loss < 100:
-                raise SystemExit(f"training diverged: the loss is {loss} at step {step}")
-            run.log(step, loss, tokens)
+            run.log(step, check(loss, step), tokens)
+    if step == 0:
+        raise SystemExit("the budget is too short for a single step")
+    check(loss, step)
     count = sum(p.numel() for p in model.parameters())
     run.submit(
         model,
@@ -536,6 +547,14 @@ def main():
         num_params=count,
         tokens=tokens,
     )
+
+
+def check(loss, step):
+    """The loss as a number. Ends the program when there is nothing left to train."""
+    value = loss.item()
+    if not value < 100:
+        raise SystemExit(f"training diverged: the loss is {value} at step {step}")
+    return value
 
 
 def constants():
