@@ -54,10 +54,10 @@ def main() -> None:
             print(
                 f"seed {seed}: {scores[-1]:.4f} in {facts['num_steps']} steps, {wall}", flush=True
             )
-    spread = statistics.stdev(scores)
-    print(
-        f"mean {statistics.mean(scores):.4f}, median {statistics.median(scores):.4f}, sd {spread:.4f}"
+    mean, median, spread = (
+        f(scores) for f in (statistics.mean, statistics.median, statistics.stdev)
     )
+    print(f"mean {mean:.4f}, median {median:.4f}, sd {spread:.4f}")
 
 
 if __name__ == "__main__":
