@@ -44,7 +44,20 @@ def headline(view: StudyView) -> str:
     return f"{opening}: {metric} {moved} from {number(base)} to {number(best)}{relative}"
 
 
+BUSY_PERCENT = 10.0
+
+
 def caveat(view: StudyView) -> str:
+    """How far the headline can be believed, in one or two sentences."""
+    runs = [run for each in (view.baseline, view.best) if each for run in each.runs]
+    busiest = max((run.figures.get("other_cpu_percent", 0.0) for run in runs), default=0.0)
+    if busiest < BUSY_PERCENT:
+        return confidence(view)
+    warning = f"Other programs took up to {busiest:.0f}% of the processor during these runs"
+    return f"{confidence(view)} {warning}: part of the difference measures them."
+
+
+def confidence(view: StudyView) -> str:
     """How far the headline can be believed: how many runs each number rests on, and their spread.
 
     The spread is the baseline's largest run minus its smallest. It is not a confidence interval,

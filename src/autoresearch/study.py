@@ -50,6 +50,7 @@ VERDICTS = {
 MOST_INTERRUPTIONS = 3  # then an experiment is what stops the engine, and counts as crashed
 FREE_BYTES = 64 * 2**20  # without so much disk no experiment is begun
 LONGEST_PAUSE_SECONDS = 300.0
+DISK_POLL_SECONDS = 10.0
 MOST_POINTS = 2000  # of a loss curve, however often a run reports
 BUSY_PERCENT = 10.0  # of the processor, taken by other programs: worth a warning
 
@@ -372,7 +373,7 @@ def pause(study: Study) -> None:
     if shutil.disk_usage(study.lab.home).free < FREE_BYTES:
         study.watcher.note(f"less than {FREE_BYTES // 2**20} MB free on the disk: waiting for more")
         while shutil.disk_usage(study.lab.home).free < FREE_BYTES and not study.stop.after_this:
-            wait(study, 10.0)
+            wait(study, DISK_POLL_SECONDS)
 
 
 def wait(study: Study, seconds: float) -> None:

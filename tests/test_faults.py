@@ -1,0 +1,414 @@
+"""Protects the night against bad edits and bad machines: each ends as one recorded experiment with
+a verdict and a one-line reason, and the next experiment scores."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from autoresearch import opening
+from autoresearch import study as engine
+from autoresearch.errors import Failed
+from autoresearch.experiment import Experiment, Proposal
+from autoresearch.lab import Lab
+from autoresearch.researchers.base import Desk
+from autoresearch.runners import local
+from autoresearch.runners.base import Progress
+from autoresearch.runners.local import LocalRunner
+from autoresearch.store import Store
+from autoresearch.strategies.greedy import Greedy
+from autoresearch.study import Budget, Study, research
+from autoresearch.testing.tiny import PREPARE, TRAIN, make_tiny_lab
+
+Edit = str | bytes | Callable[[Path], None]
+FAST = """\
+---
+budget: 1s
+limits: {startup: 2s, scoring: 5s, log: 1MB, memory: 500MB, artifact: 4MB, editable_size: 16KB}
+---
+Find the X with the lowest loss.
+"""
+READY = "import json, os, pathlib, sys, time\nimport prepare\nharness, budget = prepare.start()\n"
+ARTIFACT = 'pathlib.Path(os.environ["AUTORESEARCH_ARTIFACT"])'
+
+
+class Scripted:
+    """Proposes these edits of train.py one after the other, by the experiment's number."""
+
+    def __init__(self, edits: list[Edit]) -> None:
+        self.edits = edits
+
+    def propose(self, desk: Desk) -> Proposal:
+        edit = self.edits[desk.number - 1]
+        if callable(edit):
+            edit(desk.tree)
+        else:
+            content = edit.encode() if isinstance(edit, str) else edit
+            (desk.tree / "train.py").write_bytes(content)
+        return Proposal(f"edit {desk.number}")
+
+
+class Notes:
+    """A watcher that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def began(self, experiment: Experiment) -> None: ...
+    def proposed(self, experiment: Experiment) -> None: ...
+    def progress(self, experiment: Experiment, progress: Progress) -> None: ...
+    def scoring(self, experiment: Experiment) -> None: ...
+    def finished(self, experiment: Experiment, best: Experiment | None) -> None: ...
+    def stop(self) -> None: ...
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def study_in(
+    folder: Path, edits: list[Edit], watcher: Notes | None = None
+) -> tuple[Experiment, ...]:
+    """Run the baseline and these edits as one study; returns its experiments."""
+    lab = Lab.open(folder)
+    with lab.lock(), Store(opening.store_path(lab)) as store:
+        opened = opening.open_study(lab, store, opening.Wishes("t"))
+        study = Study(
+            "t", lab, store, opened.program, Scripted(edits), "scripted", Greedy(), LocalRunner(),
+            watcher or Notes(), sys.executable, 0,
+        )  # fmt: skip
+        research(study, Budget(experiments=len(edits)))
+        return store.experiments("t")
+
+
+def good(number: int) -> str:
+    return TRAIN.replace("X = 1.0", f"X = {1 + number / 100}")
+
+
+def check_one(rows: tuple[Experiment, ...], verdict: str, reason: str) -> None:
+    """Baseline, the fault, a good one."""
+    assert [each.number for each in rows] == [0, 1, 2]
+    first, fault, after = rows
+    assert first.verdict == "keep"
+    assert fault.verdict == verdict, fault
+    assert reason in fault.reason, fault
+    assert "\n" not in fault.reason
+    assert 0 < len(fault.reason) <= 300
+    assert fault.score is None
+    assert all(run.outcome == verdict for run in fault.runs)
+    assert after.verdict == "keep", after
+    assert after.parent == 0
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    return make_tiny_lab(tmp_path / "lab", program=FAST)
+
+
+@pytest.fixture(autouse=True)
+def short_overtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "OVERTIME_SECONDS", 1.0)
+    monkeypatch.setattr(engine, "DISK_POLL_SECONDS", 0.2)
+
+
+RUNS = {
+    "syntax error": ("def (:\n", "crash", "SyntaxError"),
+    "no text": (b"\x00\xff\xfe" * 50, "crash", "rror"),
+    "empty": ("", "crash", "before it was ready"),
+    "hangs before ready": ("import time\ntime.sleep(60)\n", "timeout", "not ready to train after"),
+    "hangs after ready": (READY + "time.sleep(60)\n", "timeout", "still training"),
+    "ignores signals": (
+        READY + "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n",
+        *("timeout", "still training"),
+    ),
+    "exit 0 before ready": ("print('all well')\n", "crash", "before it was ready"),
+    "exit 0 after ready": (READY, "crash", "without a complete artifact"),
+    "done without artifact": (
+        READY + "harness.sendall(b'{\"type\": \"done\"}\\n')\n",
+        *("crash", "without an artifact"),
+    ),
+    "kills itself": (READY + "os.kill(os.getpid(), 9)\n", "crash", "killed by signal 9"),
+    "allocates": (
+        READY + "held = []\nwhile True: held.append(bytearray(b'x' * 2**24)); time.sleep(0.005)\n",
+        *("crash", "more memory"),
+    ),
+    "allocates in an orphan": (
+        READY + "if os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    held = []\n"
+        "    while True: held.append(bytearray(b'x' * 2**24)); time.sleep(0.005)\ntime.sleep(60)\n",
+        *("crash", "more memory"),
+    ),
+    "prints a gigabyte": (
+        READY + "for _ in range(1024): sys.stdout.write('x' * 2**20)\n",
+        *("crash", "printed more than 1 MB"),
+    ),
+    "raises a hostile message": (
+        READY + "raise ValueError('\\x1b]0;title\\x07\\u202e' + 'y' * 5000)\n",
+        *("crash", "ValueError"),
+    ),
+    "artifact is a link": (
+        READY + f"{ARTIFACT}.symlink_to('/')\nharness.sendall(b'{{\"type\": \"done\"}}\\n')\n",
+        *("crash", "without an artifact"),
+    ),
+    "link in the artifact": (
+        READY + f"{ARTIFACT}.mkdir()\n({ARTIFACT} / 'model.json').symlink_to('/etc/passwd')\n"
+        "harness.sendall(b'{\"type\": \"done\"}\\n')\n",
+        *("invalid", "no plain file"),
+    ),
+    "pipe in the artifact": (
+        READY + f"{ARTIFACT}.mkdir()\nos.mkfifo({ARTIFACT} / 'model.json')\n"
+        "harness.sendall(b'{\"type\": \"done\"}\\n')\n",
+        *("invalid", "no plain file"),
+    ),
+    "artifact too large": (
+        READY + f"{ARTIFACT}.mkdir()\nfor i in 'ab': ({ARTIFACT} / i).write_bytes(bytes(3 << 20))\n"
+        "prepare.submit(harness, 1.0)\n",
+        *("invalid", "more than 4,194,304"),
+    ),
+    "score NaN": (READY + "prepare.submit(harness, float('nan'))\n", "invalid", "not a finite"),
+    "score infinite": (READY + "prepare.submit(harness, 1e999)\n", "invalid", "not a finite"),
+    "score beyond floats": (
+        READY + "prepare.submit(harness, 10**200)\n", *("invalid", "not a finite"),
+    ),
+    "model is no number": (READY + "prepare.submit(harness, 'a')\n", "crash", "TypeError"),
+    "late": (
+        READY + "time.sleep(1.8)\nprepare.submit(harness, 3.0)\n", *("invalid", "after its 1 s"),
+    ),
+    "message without end": (
+        READY + "while True: harness.sendall(b'x' * 65536)\n", *("invalid", "without end"),
+    ),
+    "floods with garbage": (
+        READY + "while True: harness.sendall(b'[]\\n' * 20000)\n", *("timeout", "still training"),
+    ),
+    "floods before ready": (
+        "import os, socket\nharness = socket.socket(fileno=int(os.environ['AUTORESEARCH_HARNESS']))\n"
+        "while True: harness.sendall(b'{\"type\": \"progress\"}\\n' * 2000)\n",
+        *("timeout", "not ready"),
+    ),
+    "floods with nesting": (
+        READY + "harness.sendall(b'[' * 100000 + b'\\n' + b'{\"a\":' * 50000 + b'\\n')\n",
+        *("crash", "without a complete artifact"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_bad_run_is_one_experiment(lab: Path, name: str) -> None:
+    train, verdict, reason = RUNS[name]
+    rows = study_in(lab, [train, good(2)])
+    check_one(rows, verdict, reason)
+    assert rows[1].commit
+    assert not list((lab / ".autoresearch" / "work").glob("*/*"))
+    logs = list((lab / ".autoresearch" / "studies" / "t" / "logs").iterdir())
+    assert all(path.stat().st_size < 2 * 2**20 for path in logs)
+
+
+def link_train(tree: Path) -> None:
+    (tree / "train.py").unlink()
+    (tree / "train.py").symlink_to("/etc/hostname")
+
+
+def change_locked(tree: Path) -> None:
+    (tree / "prepare.py").write_text(PREPARE + "\n")
+    (tree / "train.py").write_text(good(1))
+
+
+def give_up(tree: Path) -> None:
+    raise Failed("no idea left")
+
+
+def make_folder(tree: Path) -> None:
+    (tree / "train.py").unlink()
+    (tree / "train.py").mkdir()
+
+
+EDITS: dict[str, tuple[Edit, str, str]] = {
+    "changed locked": (change_locked, "invalid", "changed prepare.py, which is locked"),
+    "removed locked": (lambda tree: (tree / "prepare.py").unlink(), "invalid", "removed prepare.py"),
+    "linked": (link_train, "invalid", "symbolic link"),
+    "folder": (make_folder, "invalid", "plain file"),
+    "removed": (lambda tree: (tree / "train.py").unlink(), "invalid", "removed train.py"),
+    "too large": (TRAIN + "#" * 20000, "invalid", "more than 16,384"),
+    "nothing changed": (TRAIN, "failed", "changes nothing"),
+    "gave up": (give_up, "failed", "no idea left"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_bad_edit_is_one_experiment_that_never_ran(lab: Path, name: str) -> None:
+    edit, verdict, reason = EDITS[name]
+    rows = study_in(lab, [edit, good(2)])
+    check_one(rows, verdict, reason)
+    assert rows[1].runs == ()
+
+
+SCORED = {
+    "large last message, then gone": READY
+    + "prepare.submit(harness, 1.1, notes='x' * 200000)\nos._exit(0)\n",
+    "flood of progress": READY
+    + "line = b'{\"type\": \"progress\", \"step\": 1, \"loss\": 2.0, \"tokens\": 1}\\n'\n"
+    "for _ in range(60): harness.sendall(line * 1000)\nprepare.submit(harness, 1.1)\n",
+    "odd configuration": READY
+    + "deep = 1\nfor _ in range(200): deep = [deep]\n"
+    "prepare.submit(harness, 1.1, a=float('nan'), b=10**400, c='\\ud800\\x1b', d=deep)\n",
+    "deep folders left": READY
+    + "for _ in range(1500): os.mkdir('d'); os.chdir('d')\nprepare.submit(harness, 1.1)\n",
+    "folders without permission": READY
+    + "os.makedirs('a/b')\nos.chmod('a', 0)\nprepare.submit(harness, 1.1)\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_an_odd_run_is_scored_all_the_same(lab: Path, name: str) -> None:
+    rows = study_in(lab, [SCORED[name], good(2)])
+    assert [each.score is not None for each in rows] == [True, True, True], rows[1].reason
+    assert not list((lab / ".autoresearch" / "work").glob("*/*"))
+    curve = lab / ".autoresearch" / "studies" / "t" / "curves" / "0001.jsonl"
+    assert len(curve.read_text().splitlines()) <= engine.MOST_POINTS + 1
+
+
+def test_a_child_that_leaves_its_session_is_killed(lab: Path) -> None:
+    pid_file = lab.parent / "pid"
+    train = READY + (
+        "if os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n"
+        f"    pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))\n    time.sleep(60)\n"
+        f"while not os.path.exists({str(pid_file)!r}): time.sleep(0.01)\n"
+        "time.sleep(0.05)\nprepare.submit(harness, 1.1)\n"
+    )
+    rows = study_in(lab, [train, good(2)])
+    assert [each.verdict for each in rows] == ["keep", "keep", "discard"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
+
+
+CACHED = PREPARE.replace(
+    'if __name__ == "__main__" and',
+    """def prepare():
+    cache = pathlib.Path(os.environ["AUTORESEARCH_CACHE"])
+    if not cache.exists() or cache.read_text() != "good data":
+        print("prepare: making the data again")
+        cache.write_text("good data")
+        with open(str(cache) + ".times", "a") as times:
+            times.write("x")
+    facts = {"manifest": "here", "handover": [str(cache)]}
+    pathlib.Path(os.environ["AUTORESEARCH_RESULT"]).write_text(json.dumps(facts))
+
+if __name__ == "__main__" and sys.argv[1:] == []:
+    prepare()
+
+if __name__ == "__main__" and""",
+)
+
+
+@pytest.mark.parametrize("damage", ["deleted", "truncated", "corrupted"])
+def test_damaged_data_is_mended_before_the_next_experiment(
+    lab: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = lab.parent / "cache"
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
+    (lab / "prepare.py").write_text(CACHED)
+
+    def harm(tree: Path) -> None:
+        (tree / "train.py").write_text(good(1))
+        if damage == "deleted":
+            cache.unlink()
+        else:
+            cache.write_text("good" if damage == "truncated" else "gOOd data")
+
+    rows = study_in(lab, [harm, good(2), good(3)])
+    assert rows[0].verdict == rows[2].verdict == rows[3].verdict == "keep"
+    assert rows[1].verdict in ("keep", "crash"), rows[1]
+    assert cache.read_text() == "good data"
+    assert (lab.parent / "cache.times").read_text() == "xx"
+
+
+def test_data_that_went_during_a_run_is_one_crash(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = lab.parent / "cache"
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
+    (lab / "prepare.py").write_text(CACHED)
+    train = f"import os\nos.unlink({str(cache)!r})\n" + READY
+    check_one(study_in(lab, [train, good(2)]), "crash", "prepared data is damaged")
+
+
+def test_a_prepare_that_fails_once_is_one_crash(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = lab.parent / "broken"
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(broken))
+    (lab / "prepare.py").write_text(
+        PREPARE + "\nif sys.argv[1:] == [] and __name__ == '__main__':\n"
+        "    path = pathlib.Path(os.environ['AUTORESEARCH_CACHE'])\n"
+        "    if path.exists():\n        path.unlink()\n        sys.exit('the mirror is down')\n"
+    )
+    start = TRAIN.replace("import json", f"import json\nopen({str(broken)!r}, 'w').close()", 1)
+    rows = study_in(lab, [start, good(2), good(3)])
+    assert [each.verdict for each in rows] == ["keep", "discard", "crash", "keep"]
+    assert "the mirror is down" in rows[2].reason
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 80 MB: room for a study, and soon full."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["mount", "-t", "tmpfs", "-o", "size=80m", "autoresearch-test", str(folder)]
+    try:
+        subprocess.run(options, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        words = getattr(error, "stderr", None) or error
+        pytest.skip(f"NO FULL DISK TESTED: a small tmpfs cannot be mounted here ({words})")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(path: str) -> str:
+    """Code that writes zeros until the disk is full, and goes on."""
+    return (
+        f"import os\nwith open({path!r}, 'wb', buffering=0) as out:\n    try:\n"
+        "        while out.write(bytes(65536)) == 65536: pass\n        while out.write(b'0'): pass\n"
+        "    except OSError: pass\n"
+    )
+
+
+DISK = FAST.replace("artifact: 4MB", "artifact: 1GB")
+
+
+def test_a_run_that_fills_the_disk_is_one_crash(small_disk: Path) -> None:
+    folder = make_tiny_lab(small_disk / "lab", program=DISK)
+    train = READY + fill("filler") + "prepare.submit(harness, 1.1)\n"
+    rows = study_in(folder, [train, good(2)])
+    assert [each.number for each in rows] == [0, 1, 2]
+    assert rows[1].verdict == "crash", rows[1]
+    assert "space" in rows[1].reason or "disk is full" in rows[1].reason
+    assert rows[2].verdict == "keep"
+
+
+def test_a_disk_that_something_else_fills_is_waited_for(small_disk: Path) -> None:
+    folder = make_tiny_lab(small_disk / "lab", program=DISK)
+    filler, watcher, freed = small_disk / "filler", Notes(), []
+
+    def free() -> None:
+        deadline = time.monotonic() + 20
+        while not any("waiting for more" in note for note in watcher.notes):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.05)
+        assert shutil.disk_usage(small_disk).free < 2 * 2**20
+        filler.unlink()
+        freed.append(True)
+
+    thread = threading.Thread(target=free)
+    thread.start()
+    train = READY + fill(str(filler)) + "prepare.submit(harness, 1.1)\n"
+    rows = study_in(folder, [train, good(2)], watcher)
+    thread.join()
+    assert freed
+    assert rows[1].verdict == "crash", rows[1]
+    assert rows[1].finished_at
+    assert rows[2].verdict == "keep"
