@@ -138,8 +138,9 @@ RUNS = {
         *("crash", "more memory"),
     ),
     "allocates in an orphan": (
-        READY + "if os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    held = []\n"
-        "    while True: held.append(bytearray(b'x' * 2**24)); time.sleep(0.005)\ntime.sleep(60)\n",
+        READY + "if os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n"
+        "    held = []\n    while True: held.append(bytearray(b'x' * 2**24)); time.sleep(0.005)\n"
+        "time.sleep(60)\n",
         *("crash", "more memory"),
     ),
     "prints a gigabyte": (
@@ -147,7 +148,7 @@ RUNS = {
         *("crash", "printed more than 1 MB"),
     ),
     "raises a hostile message": (
-        READY + "raise ValueError('\\x1b]0;title\\x07\\u202e' + 'y' * 5000)\n",
+        READY + "raise ValueError('\\x1b]0;title\\x07\\u202e' + 'y' * 1000)\n",
         *("crash", "ValueError"),
     ),
     "artifact is a link": (
@@ -185,7 +186,8 @@ RUNS = {
         READY + "while True: harness.sendall(b'[]\\n' * 20000)\n", *("timeout", "still training"),
     ),
     "floods before ready": (
-        "import os, socket\nharness = socket.socket(fileno=int(os.environ['AUTORESEARCH_HARNESS']))\n"
+        "import os, socket\nfileno = int(os.environ['AUTORESEARCH_HARNESS'])\n"
+        "harness = socket.socket(fileno=fileno)\n"
         "while True: harness.sendall(b'{\"type\": \"progress\"}\\n' * 2000)\n",
         *("timeout", "not ready"),
     ),
@@ -217,6 +219,10 @@ def change_locked(tree: Path) -> None:
     (tree / "train.py").write_text(good(1))
 
 
+def remove_locked(tree: Path) -> None:
+    (tree / "prepare.py").unlink()
+
+
 def give_up(tree: Path) -> None:
     raise Failed("no idea left")
 
@@ -228,7 +234,7 @@ def make_folder(tree: Path) -> None:
 
 EDITS: dict[str, tuple[Edit, str, str]] = {
     "changed locked": (change_locked, "invalid", "changed prepare.py, which is locked"),
-    "removed locked": (lambda tree: (tree / "prepare.py").unlink(), "invalid", "removed prepare.py"),
+    "removed locked": (remove_locked, "invalid", "removed prepare.py"),
     "linked": (link_train, "invalid", "symbolic link"),
     "folder": (make_folder, "invalid", "plain file"),
     "removed": (lambda tree: (tree / "train.py").unlink(), "invalid", "removed train.py"),
@@ -344,9 +350,9 @@ def test_a_prepare_that_fails_once_is_one_crash(lab: Path, monkeypatch: pytest.M
         "    path = pathlib.Path(os.environ['AUTORESEARCH_CACHE'])\n"
         "    if path.exists():\n        path.unlink()\n        sys.exit('the mirror is down')\n"
     )
-    start = TRAIN.replace("import json", f"import json\nopen({str(broken)!r}, 'w').close()", 1)
+    start = TRAIN.replace("import prepare\n", f"import prepare\nopen({str(broken)!r}, 'w')\n")
     rows = study_in(lab, [start, good(2), good(3)])
-    assert [each.verdict for each in rows] == ["keep", "discard", "crash", "keep"]
+    assert [each.verdict for each in rows] == ["keep", "discard", "crash", "keep"], rows
     assert "the mirror is down" in rows[2].reason
 
 
@@ -371,7 +377,8 @@ def fill(path: str) -> str:
     """Code that writes zeros until the disk is full, and goes on."""
     return (
         f"import os\nwith open({path!r}, 'wb', buffering=0) as out:\n    try:\n"
-        "        while out.write(bytes(65536)) == 65536: pass\n        while out.write(b'0'): pass\n"
+        "        while out.write(bytes(65536)) == 65536: pass\n"
+        "        while out.write(b'0'): pass\n"
         "    except OSError: pass\n"
     )
 

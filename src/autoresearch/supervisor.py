@@ -62,6 +62,7 @@ def supervise(spec: dict[str, Any]) -> dict[str, Any]:
     log = Log(spec["log"], spec["log_bytes"])
     stopped, peak = watch(child, reader, log, spec)
     kill_everything()
+    reap(but=child.pid)
     log.pump(reader, to_the_end=True)
     return {
         "exit_code": child.wait(),
@@ -182,6 +183,14 @@ def kill_everything() -> None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, action)
         time.sleep(0.01)
+
+
+def reap(but: int) -> None:
+    """Take leave of the orphans: where nobody else does, the dead would pile up."""
+    for pid in children_of(os.getpid()) if LINUX else []:
+        with contextlib.suppress(ChildProcessError):
+            if pid != but:
+                os.waitpid(pid, 0)
 
 
 if __name__ == "__main__":

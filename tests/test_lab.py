@@ -1,0 +1,241 @@
+"""Protects the lab in a real repository: other content, uncommitted changes, any HEAD, any names;
+the user's branch, index and files stay as they are, and contents are kept byte for byte."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autoresearch import git
+from autoresearch.errors import Failed, Invalid, LabError, StudyError
+from autoresearch.lab import Lab, valid_tag
+from autoresearch.program import Program
+from autoresearch.store import Store
+from autoresearch.testing.tiny import TRAIN, make_tiny_lab
+from tests.conftest import Call
+from tests.test_git import user
+
+
+def in_a_subfolder(tmp_path: Path) -> Path:
+    top = tmp_path / "big repository"
+    lab = make_tiny_lab(top / "labs" / "my läb")
+    subprocess.run(["rm", "-rf", lab / ".git"], check=True)
+    (top / "other.txt").write_bytes(b"theirs\r\n")
+    (top / "labs" / "train.py").write_text("not the lab's\n")
+    user(top, "init", "--quiet", "--initial-branch", "main")
+    user(top, "add", ".")
+    user(top, "commit", "--quiet", "-m", "everything")
+    return lab
+
+
+def with_changes(tmp_path: Path) -> Path:
+    lab = in_a_subfolder(tmp_path)
+    (lab / "staged.txt").write_text("staged")
+    user(lab, "add", "staged.txt")
+    (lab / "staged.txt").write_text("and changed")
+    (lab / "untracked.txt").write_text("x")
+    (lab.parent / "train.py").unlink()
+    (lab / "train.py").write_text(TRAIN.replace("X = 1.0", "X = 1.5"))
+    return lab
+
+
+def unborn(tmp_path: Path) -> Path:
+    lab = make_tiny_lab(tmp_path / "lab")
+    subprocess.run(["rm", "-rf", lab / ".git"], check=True)
+    user(lab, "init", "--quiet", "--initial-branch", "main")
+    return lab
+
+
+def detached(tmp_path: Path) -> Path:
+    lab = make_tiny_lab(tmp_path / "lab")
+    user(lab, "checkout", "--quiet", "--detach")
+    return lab
+
+
+def odd(tmp_path: Path) -> Path:
+    lab = make_tiny_lab(tmp_path / "lab")
+    for words in (
+        *(("core.autocrlf", "true"), ("commit.gpgsign", "true"), ("diff.external", "/bin/false")),
+        *(("diff.noprefix", "true"), ("color.ui", "always"), ("core.hooksPath", "my hooks")),
+    ):
+        user(lab, "config", *words)
+    for folder in (lab / ".git" / "hooks", lab / "my hooks"):
+        folder.mkdir(exist_ok=True)
+        for name in ("pre-commit", "reference-transaction"):
+            (folder / name).write_text("#!/bin/sh\nexit 1\n")
+            (folder / name).chmod(0o755)
+    return lab
+
+
+def in_a_work_tree(tmp_path: Path) -> Path:
+    main = make_tiny_lab(tmp_path / "main")
+    user(main, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side tree"))
+    return tmp_path / "side tree"
+
+
+def picture(lab: Path) -> dict[str, object]:
+    """All of the user's that must not change."""
+    top = Path(user(lab, "rev-parse", "--show-toplevel"))
+    ours = lab / ".autoresearch"
+    return {
+        "status": user(top, "status", "--porcelain", "-uall"),
+        "head": (lab / user(lab, "rev-parse", "--git-path", "HEAD")).read_text(),
+        "staged": user(top, "ls-files", "--stage"),
+        "branches": branches(top),
+        "config": user(top, "config", "--local", "--list"),
+        "files": {
+            path: path.read_bytes()
+            for path in top.rglob("*")
+            if path.is_file() and ".git" not in path.parts and ours not in path.parents
+        },
+    }
+
+
+def branches(top: Path) -> list[str]:
+    listed = user(top, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+    return [row for row in listed if "autoresearch" not in row]
+
+
+@pytest.mark.parametrize(
+    "make", [in_a_subfolder, with_changes, unborn, detached, odd, in_a_work_tree]
+)
+def test_a_study_leaves_the_users_things_alone(
+    tmp_path: Path, autoresearch: Call, make: Callable[[Path], Path]
+) -> None:
+    lab = make(tmp_path)
+    before = picture(lab)
+    autoresearch(lab, "run", "--experiments", "2", "--tag", "t")
+    assert picture(lab) == before
+    with Store(lab / ".autoresearch" / "autoresearch.db") as store:
+        rows = store.experiments("t")
+    assert [each.verdict for each in rows][:1] == ["keep"]
+    assert len([each for each in rows if each.score is not None]) == 3
+    opened = Lab.open(lab)
+    baseline = opened.contents(rows[0].commit or "", ("train.py", "prepare.py"))
+    assert baseline["train.py"] == (lab / "train.py").read_bytes()
+    last = git.files(opened.repository, rows[2].commit or "")
+    others = set(git.files(opened.repository, "HEAD")) if opened.head() else set()
+    assert others <= last.keys()
+    diff = autoresearch(lab, "show", "1", "--diff").stdout
+    assert diff.startswith("diff --git a/train.py b/train.py\n")
+    assert "\x1b" not in diff
+
+
+def test_git_variables_of_the_caller_turn_it_nowhere(
+    tmp_path: Path, autoresearch: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, other = make_tiny_lab(tmp_path / "lab"), make_tiny_lab(tmp_path / "other")
+    before = picture(other)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+    autoresearch(lab, "run", "--experiments", "1", "--tag", "t")
+    assert picture(other) == before
+    assert user(other, "for-each-ref", "refs/autoresearch") == ""
+    assert len(user(lab, "for-each-ref", "refs/autoresearch").splitlines()) == 2
+
+
+def test_contents_are_kept_byte_for_byte(tmp_path: Path) -> None:
+    folder = odd(tmp_path)
+    (folder / "a ü.py").write_bytes(b"a\r\nb\nc\rd\x00\xff")
+    (folder / ".gitattributes").write_text("* text eol=crlf\n")
+    program = Program(editable=("train.py", "a ü.py"))
+    lab = Lab.open(folder)
+    commit = lab.snapshot(lab.disk(program), "x", lab.head())
+    tree = lab.lay_out(commit, tmp_path / "out")
+    for name in ("a ü.py", "train.py", "prepare.py"):
+        assert (tree / name).read_bytes() == (folder / name).read_bytes()
+    assert not (tree / ".git").exists()
+    (tree / "a ü.py").write_bytes(b"\r\n\x00" * 5)
+    after = lab.commit_desk(tree, program, commit, "y")
+    assert lab.contents(after, ("a ü.py",)) == {"a ü.py": b"\r\n\x00" * 5}
+    assert lab.contents(commit, ("none.py",)) == {}
+
+
+def test_modes_and_links_of_other_files_are_laid_out(tmp_path: Path) -> None:
+    folder = make_tiny_lab(tmp_path / "lab")
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "link").symlink_to("run.sh")
+    user(folder, "add", ".")
+    user(folder, "commit", "--quiet", "-m", "more")
+    lab = Lab.open(folder)
+    tree = lab.lay_out(lab.head() or "", tmp_path / "out")
+    assert (tree / "run.sh").stat().st_mode & 0o111
+    assert (tree / "link").readlink() == Path("run.sh")
+    assert [path.name for path in lab.lay_out("HEAD", tmp_path / "two", ("link",)).iterdir()] == [
+        "link"
+    ]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_branch_that_the_user_is_on_is_not_moved(tmp_path: Path, elsewhere: bool) -> None:
+    folder = make_tiny_lab(tmp_path / "lab")
+    lab = Lab.open(folder)
+    first = lab.head() or ""
+    assert lab.point_branch("t", first)
+    second = lab.snapshot({"train.py": b"X = 2\n"}, "x", first)
+    if elsewhere:
+        user(folder, "worktree", "add", "--quiet", str(tmp_path / "look"), "autoresearch/t")
+    else:
+        user(folder, "checkout", "--quiet", "autoresearch/t")
+    assert not lab.point_branch("t", second)
+    assert user(folder, "rev-parse", "autoresearch/t") == first
+    assert lab.point_branch("u", second)
+    if elsewhere:
+        user(folder, "worktree", "remove", str(tmp_path / "look"))
+    else:
+        user(folder, "checkout", "--quiet", "main")
+    assert lab.point_branch("t", second)
+
+
+def test_refs_follow_the_store(tmp_path: Path) -> None:
+    lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
+    first = lab.head() or ""
+    second = lab.snapshot({"train.py": b"X = 2\n"}, "x", first)
+    for tag, number in (("t", 0), ("t", 1), ("t", 7), ("t.u", 1)):
+        lab.record_attempt(tag, number, first)
+    lab.agree("t", {0: first, 1: second, 2: second})
+    assert git.refs(lab.repository, "refs/autoresearch/") == {
+        "refs/autoresearch/t/0": first, "refs/autoresearch/t/1": second,
+        "refs/autoresearch/t/2": second, "refs/autoresearch/t.u/1": first,
+    }  # fmt: skip
+
+
+def test_what_is_no_lab_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="autoresearch init"):
+        Lab.open(tmp_path)
+    (tmp_path / "program.md").write_text("prose")
+    with pytest.raises(LabError, match="git init"):
+        Lab.open(tmp_path)
+    lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
+    (lab.root / "train.py").unlink()
+    with pytest.raises(LabError, match=r"train\.py cannot be read"):
+        lab.disk(Program())
+
+
+def test_one_engine_a_lab(tmp_path: Path) -> None:
+    lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
+    assert not lab.is_running()
+    with lab.lock():
+        assert lab.is_running()
+        with pytest.raises(StudyError, match="at work"), lab.lock():
+            pass
+    assert not lab.is_running()
+
+
+def test_rules_of_a_desk(tmp_path: Path) -> None:
+    lab, program = Lab.open(make_tiny_lab(tmp_path / "lab")), Program()
+    head = lab.head() or ""
+    tree = lab.lay_out(head, tmp_path / "desk")
+    with pytest.raises(Failed):
+        lab.commit_desk(tree, program, head, "x")
+    (tree / "prepare.py").write_text("")
+    with pytest.raises(Invalid, match="locked"):
+        lab.commit_desk(tree, program, head, "x")
+
+
+@pytest.mark.parametrize("tag", ["", ".t", "-t", "a b", "a/b", "a..b", "a.lock", "a.", "é", "a\n"])
+def test_a_tag_that_can_name_nothing_is_refused(tag: str) -> None:
+    with pytest.raises(StudyError, match="cannot be a tag"):
+        valid_tag(tag)

@@ -1,0 +1,217 @@
+"""Protects the machine from a run: caps hold, nothing of it survives, it sees no key of ours."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from autoresearch.errors import Stopped
+from autoresearch.process import Caps, Ending, Supervised, environment, last_line, run
+
+ORPHAN = """\
+import os, pathlib, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork(): os._exit(0)
+    path = pathlib.Path(sys.argv[1])
+    path.with_suffix(".new").write_text(str(os.getpid()))
+    path.with_suffix(".new").rename(path)
+    time.sleep(60)
+while not os.path.exists(sys.argv[1]): time.sleep(0.01)
+"""
+
+
+def execute(tmp_path: Path, code: str, *words: str, caps: Caps | None = None) -> Ending:
+    argv = [sys.executable, "-c", code, *words]
+    log = tmp_path / "log"
+    return run(argv, cwd=tmp_path, env=environment(), log=log, caps=caps or Caps(seconds=20))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except OSError:
+        return False
+    return state != b"Z"
+
+
+def wait_for(path: Path) -> int:
+    deadline = time.monotonic() + 10
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return int(path.read_text())
+
+
+def gone_within(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while is_alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_exit_code_output_and_peak_memory(tmp_path: Path) -> None:
+    code = "import time; x = bytearray(b'x' * 2**26); time.sleep(.3); print('bye'); exit(7)"
+    ending = execute(tmp_path, code)
+    assert (ending.exit_code, ending.stopped, ending.error) == (7, "", "")
+    assert 2**26 < ending.peak_memory_bytes < 2**28
+    assert last_line(tmp_path / "log") == "bye"
+
+
+def test_a_killed_command_and_one_that_is_not_there(tmp_path: Path) -> None:
+    assert execute(tmp_path, "import os; os.kill(os.getpid(), 9)").exit_code == -9
+    missing = run(
+        ["/no/such/program"], cwd=tmp_path, env=environment(), log=tmp_path / "log", caps=Caps()
+    )
+    assert missing.exit_code == 127
+    assert "No such file" in missing.error
+
+
+def test_the_cap_on_time(tmp_path: Path) -> None:
+    began = time.monotonic()
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    assert execute(tmp_path, code, caps=Caps(seconds=0.3)).stopped == "time"
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("before", ["", "import os\nif os.fork(): os.wait(); raise SystemExit\n"])
+def test_the_cap_on_memory_counts_children_too(tmp_path: Path, before: str) -> None:
+    code = before + "import time\nx = []\nwhile True: x.append(b'x' * 2**22); time.sleep(0.002)"
+    ending = execute(tmp_path, code, caps=Caps(seconds=20, memory_bytes=2**28))
+    assert ending.stopped == "memory"
+    assert ending.peak_memory_bytes < 2**30
+
+
+def test_the_bound_of_the_log(tmp_path: Path) -> None:
+    ending = execute(tmp_path, "while True: print('x' * 1000)", caps=Caps(20, log_bytes=100_000))
+    assert ending.stopped == "log"
+    assert (tmp_path / "log").stat().st_size == 100_000
+
+
+def test_the_cap_on_a_file(tmp_path: Path) -> None:
+    code = "open('big', 'wb').write(bytes(2**20))"
+    ending = execute(tmp_path, code, caps=Caps(20, file_bytes=2**16))
+    assert ending.exit_code
+    assert (tmp_path / "big").stat().st_size <= 2**16
+    assert "File too large" in last_line(tmp_path / "log")
+
+
+def test_an_orphan_in_its_own_session_is_killed_when_the_command_ends(tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert execute(tmp_path, ORPHAN, str(tmp_path / "pid")).exit_code == 0
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+    assert time.monotonic() - began < 10
+
+
+def test_a_fork_bomb_cannot_outrun_the_end(tmp_path: Path) -> None:
+    code = (
+        "import os, time\nend = time.time() + 5\nopen('go', 'w')\n"
+        "while time.time() < end:\n    if os.fork(): time.sleep(0.02); os._exit(0)\n"
+        "    os.setsid()\n"
+    )
+    argv = [sys.executable, "-c", code]
+    with Supervised(
+        argv,
+        cwd=tmp_path,
+        env=environment({"MARK": str(tmp_path)}),
+        log=tmp_path / "log",
+        caps=Caps(),
+    ) as process:
+        assert process.ending(timeout=3.0) is not None
+    time.sleep(0.1)
+    mark = os.fsencode(f"MARK={tmp_path}")
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            assert mark not in entry.read_bytes()
+        except OSError:
+            continue
+
+
+def test_leaving_the_block_stops_all_and_a_tick_may_raise(tmp_path: Path) -> None:
+    def tick() -> None:
+        if (tmp_path / "pid").exists():
+            raise Stopped
+
+    argv = [sys.executable, "-c", ORPHAN + "time.sleep(60)", str(tmp_path / "pid")]
+    with pytest.raises(Stopped):
+        run(argv, cwd=tmp_path, env=environment(), log=tmp_path / "log", caps=Caps(), tick=tick)
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
+ENGINE = """\
+import json, pathlib, sys
+from autoresearch.process import Caps, environment, run
+folder = pathlib.Path(sys.argv[1])
+argv = [sys.executable, "-c", sys.argv[2], str(folder / "pid")]
+run(argv, cwd=folder, env=environment(), log=folder / "log", caps=Caps())
+"""
+
+
+def test_the_death_of_the_engine_kills_everything(tmp_path: Path) -> None:
+    words = [str(tmp_path), ORPHAN + "time.sleep(60)"]
+    engine = subprocess.Popen([sys.executable, "-c", ENGINE, *words])
+    orphan = wait_for(tmp_path / "pid")
+    assert is_alive(orphan)
+    engine.kill()
+    engine.wait()
+    assert gone_within(orphan, 3)
+
+
+def test_a_ctrl_c_on_the_terminal_does_not_reach_the_command(tmp_path: Path) -> None:
+    words = [str(tmp_path), ORPHAN + "time.sleep(60)"]
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + ENGINE
+    engine = subprocess.Popen([sys.executable, "-c", code, *words], start_new_session=True)
+    orphan = wait_for(tmp_path / "pid")
+    os.killpg(engine.pid, signal.SIGINT)
+    time.sleep(0.3)
+    assert engine.poll() is None
+    assert is_alive(orphan)
+    engine.kill()
+    engine.wait()
+    assert gone_within(orphan, 3)
+
+
+def test_no_key_and_no_python_setting_of_ours_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = (
+        "ANTHROPIC_API_KEY",
+        "OPENAI_API_KEY",
+        "HF_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "GH_TOKEN",
+    )
+    python = ("PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "LD_PRELOAD", "SSH_AUTH_SOCK", "GIT_DIR")
+    for name in (*secret, *python):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    seen = environment({"MORE": "1"})
+    assert not set(seen) & {*secret, *python}
+    assert "secret" not in seen.values()
+    assert (seen["PATH"], seen["MORE"]) == (os.environ["PATH"], "1")
+    assert seen["CUDA_VISIBLE_DEVICES"] == "0"
+    monkeypatch.delenv("PYTHONHOME")  # the supervisor's own interpreter is started with `seen`
+    code = "import json, os; print(json.dumps(dict(os.environ)))"
+    execute(tmp_path, code)
+    told = json.loads((tmp_path / "log").read_text())
+    assert "secret" not in told.values()
+
+
+def test_there_is_no_standard_input(tmp_path: Path) -> None:
+    code = "import sys; print(repr(sys.stdin.read()))"
+    execute(tmp_path, code)
+    assert last_line(tmp_path / "log") == "''"
+
+
+def test_the_last_line_is_the_last_that_says_something(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert last_line(log) == ""
+    log.write_bytes(b"x" * 100_000 + b"\nfirst\rlast \x1b[31mred\xff\n\n  \n")
+    assert last_line(log).startswith("last red")
