@@ -1,4 +1,4 @@
-"""Draw a published night (a results.tsv) as a chart: `python docs/images/make.py NIGHT.tsv OUT.png`"""
+"""Draw a published night (a results.tsv): `python docs/images/make.py NIGHT.tsv OUT.png`"""
 
 import csv
 import sys
