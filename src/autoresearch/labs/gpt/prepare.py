@@ -95,7 +95,7 @@ class Shape:
 
 
 SHAPES = {
-    "small": Shape(1024, 512, 256_000, 4_096),
+    "small": Shape(1024, 512, 300_000, 4_096),
     "tinystories": Shape(4096, 512, 2_000_000, 8_192),
     "large": Shape(8192, 2048, 8_000_000, 65_536),
 }
