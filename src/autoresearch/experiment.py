@@ -32,6 +32,9 @@ class Proposal:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+BUSY_PERCENT = 10.0  # of the processor, taken by other programs during a run: worth a warning
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One execution of an experiment with one seed.

@@ -6,7 +6,7 @@ not yet escaped for HTML or Markdown.
 
 import shlex
 
-from autoresearch.experiment import Experiment
+from autoresearch.experiment import BUSY_PERCENT, Experiment
 from autoresearch.text import clean_line, plain, visible
 from autoresearch.view import StudyView, has_score, moment, run_scores, score_of, spread_of
 
@@ -42,9 +42,6 @@ def headline(view: StudyView) -> str:
     moved = "fell" if view.lower else "rose"
     relative = f", {abs(view.gain / base) * 100:.3g}% better than the baseline" if base else ""
     return f"{opening}: {metric} {moved} from {number(base)} to {number(best)}{relative}"
-
-
-BUSY_PERCENT = 10.0
 
 
 def caveat(view: StudyView) -> str:

@@ -113,7 +113,7 @@ def resume(
                 f"{name} has changed since study {row.tag} began, and it is locked: its scores "
                 "could not be compared. Change it back, or begin a new study with --tag NAME."
             )
-    return Opened(row, replace(now, limits=now.limits), budget, is_new=False)
+    return Opened(row, now, budget, is_new=False)
 
 
 def begin(
@@ -132,8 +132,6 @@ def begin(
         if missing := [name for name in program.editable if name not in committed]:
             raise LabError(f"{missing[0]} is not committed yet: commit it, then edit and try")
         contents |= committed
-    if program.budget_seconds <= 0:
-        raise StudyError("the budget must be more than 0 seconds")
     commit = lab.snapshot(contents, f"baseline\n\nexperiment {tag}/0", head)
     row = store.create_study(
         tag,

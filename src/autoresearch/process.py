@@ -12,7 +12,6 @@ import os
 import select
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -201,13 +200,3 @@ def last_line(log: Path, limit: int = 300) -> str:
 def last_saying(text: str, limit: int = 300) -> str:
     lines = (clean_line(line, limit) for line in reversed(text.replace("\r", "\n").split("\n")))
     return next((line for line in lines if line), "")
-
-
-def wait_until_gone(pid: int, seconds: float) -> bool:
-    """True once no process has this id any more."""
-    deadline = time.monotonic() + seconds
-    while psutil.pid_exists(pid):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

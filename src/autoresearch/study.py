@@ -32,7 +32,7 @@ from autoresearch.errors import (
     StudyError,
     TimedOut,
 )
-from autoresearch.experiment import Experiment, Run, Verdict, incumbent
+from autoresearch.experiment import BUSY_PERCENT, Experiment, Run, Verdict, incumbent
 from autoresearch.lab import Lab
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk, Researcher
@@ -52,7 +52,6 @@ FREE_BYTES = 64 * 2**20  # without so much disk no experiment is begun
 LONGEST_PAUSE_SECONDS = 300.0
 DISK_POLL_SECONDS = 10.0
 MOST_POINTS = 2000  # of a loss curve, however often a run reports
-BUSY_PERCENT = 10.0  # of the processor, taken by other programs: worth a warning
 
 
 class Watcher(Protocol):

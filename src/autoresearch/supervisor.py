@@ -61,11 +61,10 @@ def supervise(spec: dict[str, Any]) -> dict[str, Any]:
     prefer_for_oom(child.pid)
     log = Log(spec["log"], spec["log_bytes"])
     stopped, peak = watch(child, reader, log, spec)
-    kill_everything()
-    reap(but=child.pid)
+    exit_code = kill_everything(child)
     log.pump(reader, to_the_end=True)
     return {
-        "exit_code": child.wait(),
+        "exit_code": exit_code,
         "stopped": stopped,
         "peak_memory_bytes": peak,
         "tail": log.tail.decode("utf-8", "replace"),
@@ -175,22 +174,38 @@ def descendants() -> list[int]:
     return found
 
 
-def kill_everything() -> None:
-    """Stop all, then kill all, until nothing is left: a process that forks cannot outrun it."""
-    while alive := descendants():
-        for action in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in alive:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, action)
+def kill_everything(child: "subprocess.Popen[bytes]") -> int:
+    """Stop all, then kill all, until nothing is left; returns the child's own exit code.
+
+    A look at the processes can miss one that was forked during it. What cannot be missed is that
+    the system still knows a child of ours, and every orphan becomes one.
+    """
+    kill_all(descendants())
+    child.kill()
+    exit_code = child.wait()
+    while has_children():
+        kill_all(descendants())
         time.sleep(0.01)
+    return exit_code
 
 
-def reap(but: int) -> None:
-    """Take leave of the orphans: where nobody else does, the dead would pile up."""
-    for pid in children_of(os.getpid()) if LINUX else []:
-        with contextlib.suppress(ChildProcessError):
-            if pid != but:
-                os.waitpid(pid, 0)
+def kill_all(pids: list[int]) -> None:
+    for action in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, action)
+
+
+def has_children() -> bool:
+    """True while something of the run is left; the dead are taken leave of."""
+    if not LINUX:
+        return bool(descendants())
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 if __name__ == "__main__":
