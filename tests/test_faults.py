@@ -269,7 +269,11 @@ SCORED = {
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_an_odd_run_is_scored_all_the_same(lab: Path, name: str) -> None:
+def test_an_odd_run_is_scored_all_the_same(
+    lab: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "LATE_SECONDS", 9.0)  # the machine may be busy with other things
+    monkeypatch.setattr(local, "OVERTIME_SECONDS", 10.0)
     rows = study_in(lab, [SCORED[name], good(2)])
     assert [each.score is not None for each in rows] == [True, True, True], rows[1].reason
     assert not list((lab / ".autoresearch" / "work").glob("*/*"))
