@@ -127,8 +127,9 @@ def test_show_log_status_and_report_for_people(tiny_lab: Path, autoresearch: Cal
     lines = (tiny_lab / "out" / "results.tsv").read_text().splitlines()
     assert lines[0] == "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
     assert len(lines) == 5
+    facts = json.loads(autoresearch(tiny_lab, "status", "--json").stdout)
     kept = (tiny_lab / ".autoresearch/studies/t/models").iterdir()
-    assert len(list(kept)) == 1  # the incumbent's weights
+    assert {path.name for path in kept} == {"0", str(facts["best_number"])}
 
 
 def test_the_strategy_may_change_during_the_night(tiny_lab: Path, autoresearch: Call) -> None:

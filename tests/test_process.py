@@ -103,6 +103,53 @@ def test_the_cap_on_a_file(tmp_path: Path) -> None:
     assert "File too large" in last_line(tmp_path / "log")
 
 
+def test_the_cap_on_processes(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time\nmany, seconds = map(int, sys.argv[1:])\n"
+        "for _ in range(many):\n    if not os.fork(): break\ntime.sleep(seconds)"
+    )
+    caps = Caps(seconds=20, processes=20)
+    assert execute(tmp_path, code, "15", "1", caps=caps).stopped == ""
+    assert execute(tmp_path, code, "100", "60", caps=caps).stopped == "processes"
+
+
+FLOODS = {
+    "one file": "f = open('out/x', 'wb')\nwhile True: f.write(bytes(2**16)); f.flush()",
+    "many files": (
+        "import os, itertools\nos.makedirs('out/deep/er')\n"
+        "for i in itertools.count(): open(f'out/deep/er/{i}', 'wb').write(bytes(2**16))"
+    ),
+    "a deleted file": (
+        "import os\nf = open('out/x', 'wb')\nos.unlink('out/x')\n"
+        "while True: f.write(bytes(2**16)); f.flush()"
+    ),
+    "a file in memory": (
+        "import os\nf = open(os.memfd_create('x'), 'wb')\n"
+        "while True: f.write(bytes(2**16)); f.flush()"
+    ),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_the_cap_on_the_disk(tmp_path: Path, flood: str) -> None:
+    (tmp_path / "out").mkdir()
+    folders = (tmp_path / "out", tmp_path / "missing")
+    caps = Caps(seconds=20, file_bytes=2**30, disk_bytes=2**24, disk_folders=folders)
+    assert execute(tmp_path, FLOODS[flood], caps=caps).stopped == "disk"
+
+
+def test_what_fits_the_disk_and_what_lies_elsewhere_is_no_flood(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    code = (
+        "import os, time\n"
+        "for path in ('out/x', 'elsewhere'): open(path, 'wb').write(bytes(2**20))\n"
+        "for i in range(40): os.link('out/x', f'out/{i}')\n"  # one file, whatever its names
+        "time.sleep(.4)"
+    )
+    caps = Caps(seconds=20, disk_bytes=2**21, disk_folders=(tmp_path / "out",))
+    assert execute(tmp_path, code, caps=caps).stopped == ""
+
+
 def test_an_orphan_in_its_own_session_is_killed_when_the_command_ends(tmp_path: Path) -> None:
     began = time.monotonic()
     assert execute(tmp_path, ORPHAN, str(tmp_path / "pid")).exit_code == 0

@@ -2,32 +2,24 @@
 
 import json
 import shutil
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 from rich.console import Console
 
-from autoresearch import __version__, git, judge, opening, parts, process, terminal
+from autoresearch import __version__, git, judge, launch, opening, terminal
 from autoresearch.errors import AutoresearchError, LabError, Stopped, StudyError, UserError
 from autoresearch.experiment import Experiment, incumbent
 from autoresearch.facts import experiment_json, status_json
 from autoresearch.lab import HOME, Lab
 from autoresearch.program import Program, parse_duration
-from autoresearch.researchers.base import Researcher
-from autoresearch.researchers.by_hand import ByHand
-from autoresearch.results import results_tsv
-from autoresearch.runners.local import LocalRunner
 from autoresearch.store import Store
-from autoresearch.strategies.greedy import Greedy
-from autoresearch.study import Budget, Stop, Study, attempt, recover, research, settle
-from autoresearch.text import write_whole
+from autoresearch.study import Stop
 
 INTRODUCTION = """Research that runs while you sleep.
 
@@ -108,8 +100,10 @@ def prepare() -> None:
     log = lab.home / "prepare.txt"
     log.unlink(missing_ok=True)
     stop = Stop()
-    with stopping(stop, lambda: None):
-        judge.prepare(program, opening.interpreter(lab), lab.root, log, echo_log(log, stop.tick))
+    with launch.stopping(stop, lambda: None):
+        judge.prepare(
+            program, opening.interpreter(lab), lab.root, log, launch.echo_log(log, stop.tick)
+        )
     click.echo(log.read_text(errors="replace").rstrip())
 
 
@@ -120,6 +114,8 @@ def prepare() -> None:
 @click.option("--budget", type=DURATION, help="Training time of one run: 300s, 5m.")
 @click.option("--tag", help="Name of the study; the same name resumes it.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of a new study (default 0).")
+@click.option("--keep-rule", help="confirm (default), or greedy: any decrease, as the original.")
+@click.option("--require-tier", type=click.IntRange(1, 3), help="Refuse to run in a weaker box.")
 def run(
     researcher: str | None,
     experiments: int | None,
@@ -127,12 +123,15 @@ def run(
     budget: float | None,
     tag: str | None,
     seed: int | None,
+    keep_rule: str | None,
+    require_tier: int | None,
 ) -> None:
     """Do research until the limits are reached. Run it again to resume."""
-    wishes = opening.Wishes(tag, researcher, experiments, seconds, budget, seed)
+    wishes = opening.Wishes(tag, researcher, experiments, seconds, budget, seed, keep_rule)
     lab = here()
+    launch.require(require_tier or 1)
     with lab.lock(), Store(opening.store_path(lab)) as store:
-        run_study(lab, store, wishes)
+        launch.run_study(lab, store, wishes)
 
 
 @commands.command(name="try")
@@ -148,7 +147,7 @@ def try_edit(message: str, tag: str | None, budget: float | None) -> None:
         opened = opening.open_study(lab, store, wishes, from_head=True)
         if incumbent(store.experiments(opened.row.tag)):  # say now what would only fail later
             opening.hand_edit(lab, store, opened.row.tag, opened.program)
-        try_study(lab, store, opened, message)
+        launch.try_study(lab, store, opened, message)
 
 
 @commands.command()
@@ -201,10 +200,13 @@ def show(number: int, tag: str | None, diff: bool, show_log: bool) -> None:
 @commands.command()
 @click.option("--tag", help="Which study (default: the last one).")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for the files.")
-def report(tag: str | None, output: Path | None) -> None:
+@click.option("--final", is_flag=True, help="Open the sealed text, once: the number to quote.")
+def report(tag: str | None, output: Path | None, final: bool) -> None:
     """Write report.html, report.md, progress.png and results.tsv."""
     with reading(tag) as (lab, store, found, program):
-        folder = write_report(lab, store, found, program, output)
+        if final:
+            launch.open_final(lab, store, found, program)
+        folder = launch.write_report(lab, store, found, program, output)
     click.echo(f"Report: {folder / 'report.html'}")
 
 
@@ -224,7 +226,7 @@ def demo(folder: Path, experiments: int, budget: float) -> None:
         f"The researcher `knobs` will try {experiments} edits, {budget:g} s of training each.\n"
     )
     with lab.lock(), Store(opening.store_path(lab)) as store:
-        run_study(lab, store, opening.Wishes("demo", "knobs", experiments, None, budget))
+        launch.run_study(lab, store, opening.Wishes("demo", "knobs", experiments, None, budget))
     click.echo(f"\nLook around: cd {folder}, then autoresearch log | show 1 | status | run")
 
 
@@ -269,119 +271,6 @@ def reading(tag: str | None) -> Iterator[tuple[Lab, Store, str, Program]]:
             raise StudyError("no study in this lab yet: begin one with `autoresearch run`")
         row = store.study(tag or tags[-1])
         yield lab, store, row.tag, Program.from_contract(row.contract)
-
-
-@contextmanager
-def stopping(stop: Stop, stop_live: Callable[[], None]) -> Iterator[None]:
-    """First Ctrl-C: stop after this experiment. Second, or SIGTERM: stop now."""
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        del frame
-        if stop.after_this or number != signal.SIGINT:
-            stop.now = True
-        stop.after_this = True
-        stop_live()
-        words = "stopping now" if stop.now else "stopping after this experiment; Ctrl-C again: now"
-        click.echo(f"\n{words}", err=True)
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, on_signal) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def echo_log(path: Path, tick: Callable[[], None]) -> Callable[[], None]:
-    """A tick that also shows the last line of a growing log."""
-    last = ""
-
-    def show() -> None:
-        nonlocal last
-        line = process.last_line(path)
-        if line != last and line.startswith("prepare:"):
-            click.echo(line, err=True)
-        last = line
-        tick()
-
-    return show
-
-
-def study_of(
-    lab: Lab, store: Store, opened: opening.Opened, researcher: Researcher, name: str, stop: Stop
-) -> Study:
-    tag, folder = opened.row.tag, lab.study_folder(opened.row.tag)
-
-    def after_each() -> None:
-        write_whole(folder / "results.tsv", results_tsv(store.experiments(tag)))
-
-    watcher = terminal.watcher(Console(highlight=False), opened.program, after_each)
-    return Study(
-        tag, lab, store, opened.program, researcher, name, Greedy(), LocalRunner(),
-        watcher, opening.interpreter(lab), opened.row.seed, stop,
-    )  # fmt: skip
-
-
-def run_study(lab: Lab, store: Store, wishes: opening.Wishes) -> None:
-    opened = opening.open_study(lab, store, wishes)
-    tag, name = opened.row.tag, wishes.researcher or opened.row.researcher
-    stop = Stop()
-    study = study_of(lab, store, opened, parts.researcher(name), name, stop)
-    click.echo(terminal.opening_line(opened.is_new, tag, opened.program, opened.budget))
-    prepare_first(study)
-    with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
-        why = research(study, opened.budget)
-    click.echo(f"\nStudy {tag}: {why}.")
-    if why == "you stopped it":
-        click.echo(f"Resume it with: autoresearch run --tag {tag}")
-
-
-def prepare_first(study: Study) -> None:
-    """Prepare the data before anything is timed, and show how it goes."""
-    log = study.lab.home / "prepare.txt"
-    log.unlink(missing_ok=True)
-    tick = echo_log(log, study.stop.tick)
-    baseline = study.experiments()[0].commit
-    assert baseline is not None
-    with study.lab.workplace(study.tag) as place, stopping(study.stop, study.watcher.stop):
-        locked = study.lab.lay_out(baseline, place / "locked", study.program.locked)
-        judge.prepare(study.program, study.python, locked, log, tick)
-
-
-def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> None:
-    """The baseline if it is still to be run, then the person's edit."""
-    tag, stop = opened.row.tag, Stop()
-    study = study_of(lab, store, opened, ByHand({}, message), "hand", stop)
-    prepare_first(study)
-    with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
-        if incumbent(study.experiments()) is None:
-            research(study, Budget(experiments=0))
-        contents = opening.hand_edit(lab, store, tag, opened.program)
-        study = study_of(lab, store, opened, ByHand(contents, message), "hand", stop)
-        recover(study)
-        while (done := attempt(study)).researcher != "hand":
-            pass  # an experiment that was left open is finished first
-        settle(study)
-    click.echo(f"{done.verdict}: {done.reason}")
-
-
-@contextmanager
-def reporting(lab: Lab, store: Store, tag: str, program: Program) -> Iterator[None]:
-    """Whatever happens, what is known is written down at the end."""
-    try:
-        yield
-    finally:
-        if any(each.score is not None for each in store.experiments(tag)):
-            folder = write_report(lab, store, tag, program, None)
-            click.echo(f"\nReport: {folder / 'report.html'}\nChart:  {folder / 'progress.png'}")
-
-
-def write_report(lab: Lab, store: Store, tag: str, program: Program, output: Path | None) -> Path:
-    folder = output or lab.study_folder(tag)
-    folder.mkdir(parents=True, exist_ok=True)
-    parts.load("autoresearch.morning:write")(lab, store, tag, program, folder)
-    return folder
 
 
 def diff_of(

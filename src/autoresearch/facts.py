@@ -29,6 +29,9 @@ def experiment_json(each: Experiment, program: Program) -> dict[str, Any]:
         "tokens": whole(figures.get("tokens")),
         "started_at": each.started_at,
         "finished_at": each.finished_at,
+        "tier": min(
+            (int(one.figures["tier"]) for one in each.runs if "tier" in one.figures), default=None
+        ),
         "config": dict(run.config) if run else {},
         "runs": [
             {
@@ -55,6 +58,7 @@ def status_json(
     done = [each for each in experiments if each.verdict is not None]
     verdicts = [each.verdict.value for each in done if each.verdict and each.number > 0]
     best, first = incumbent(experiments), next(iter(done), None)
+    runs = [run for each in done for run in each.runs if run.score is not None]
     current = next((each for each in experiments if each.verdict is None), None)
     return {
         "tag": tag,
@@ -68,6 +72,7 @@ def status_json(
         "best": best.score if best else None,
         "best_number": best.number if best else None,
         "best_commit": best.commit if best else None,
+        "tier": min((int(run.figures.get("tier", 0)) for run in runs), default=0) or None,
         "seconds": sum(each.seconds or 0.0 for each in done),
         "current": current.number if current else None,
         "current_description": current.description if current else None,

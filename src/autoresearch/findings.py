@@ -48,10 +48,33 @@ def caveat(view: StudyView) -> str:
     """How far the headline can be believed, in one or two sentences."""
     runs = [run for each in (view.baseline, view.best) if each for run in each.runs]
     busiest = max((run.figures.get("other_cpu_percent", 0.0) for run in runs), default=0.0)
-    if busiest < BUSY_PERCENT:
-        return confidence(view)
-    warning = f"Other programs took up to {busiest:.0f}% of the processor during these runs"
-    return f"{confidence(view)} {warning}: part of the difference measures them."
+    words = [quotable(view) or confidence(view)]
+    if busiest >= BUSY_PERCENT:
+        warning = f"Other programs took up to {busiest:.0f}% of the processor during these runs"
+        words.append(f"{warning}: part of the difference measures them.")
+    if view.tier == 1:
+        words.append(
+            "These scores are UNPROTECTED: no box held the runs, so nothing but the audit stood "
+            "between an experiment and its score."
+        )
+    return " ".join(words)
+
+
+def quotable(view: StudyView) -> str:
+    """The one number to quote, once the sealed text was opened; else empty."""
+    final = view.final
+    if final is None or not view.best or final.number != view.best.number:
+        return ""
+    gain, like = view.as_gain(final.difference), final.best[0]
+    runs = f"{_count(len(final.best), 'seed')} against {len(final.baseline)} of the baseline"
+    found = f"On text that nothing was chosen by, {runs}: {number(abs(gain), like=like)}"
+    found += " better" if gain > 0 else " worse"
+    if final.interval is None:
+        return f"{found}; one seed gives no interval."
+    low, high = gain - final.interval, gain + final.interval
+    doubt = "" if low > 0 else ", so it may be luck"
+    ends = f"{signed(low, like)} to {signed(high, like)}"
+    return f"{found} (95% interval of the gain {ends}{doubt})."
 
 
 def confidence(view: StudyView) -> str:

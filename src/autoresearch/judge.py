@@ -1,22 +1,23 @@
-"""The judge: turns a finished run into a score, and scores into a verdict.
+"""Measuring: turns a finished run into a score. What the score is worth, keep.py decides.
 
-Measuring runs the lab's own score command from a pinned copy of the locked files, isolated from
-the experiment's tree. Weighing is pure: numbers in, a verdict and its sentence out.
+The lab's own score command does it, from a pinned copy of the locked files, isolated from the
+experiment's tree. Where it must run the experiment's code it does so behind AUTORESEARCH_BOX, in
+a box that sees the model and nothing else.
 """
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from autoresearch.errors import Crashed, Invalid, LabError, TimedOut
-from autoresearch.experiment import Experiment, Verdict
 from autoresearch.process import Caps, Ending, environment, run
 from autoresearch.program import Program
 from autoresearch.runners.base import Outcome
 from autoresearch.runners.local import command, numbers
+from autoresearch.sandbox import Box, Tier, confine
 from autoresearch.text import clean_line
 
 RULE_BROKEN = 3  # exit code of a score command that found the artifact to break a rule
@@ -24,15 +25,26 @@ RULE_BROKEN = 3  # exit code of a score command that found the artifact to break
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What the prepare command made: facts that a run may read, and files it gets at READY."""
+    """What the prepare command made: facts that a run may read, files that it gets at READY, and
+    what no box may show, such as the sources of the validation text."""
 
     manifest: str = ""
     handover: tuple[Path, ...] = ()
+    withheld: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What scoring may compare with: all of it optional, and none of it the experiment's."""
+
+    splits: str = "dev"  # which parts of the validation text to score: "dev,confirm", "final"
+    reference: Mapping[str, float] = field(default_factory=dict)  # how scoring the baseline went
+    incumbent_claim: Path | None = None  # the incumbent's losses, where the score command kept them
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A score, and how long it took to find."""
+    """A score, how long it took to find, and what else the score command says of it."""
 
     score: float
     seconds: float
@@ -56,7 +68,8 @@ def prepare(
     if not result.exists():
         return Data()
     facts = json.loads(result.read_text())
-    return Data(facts.get("manifest", ""), tuple(map(Path, facts.get("handover", ()))))
+    paths = {name: tuple(map(Path, facts.get(name, ()))) for name in ("handover", "withheld")}
+    return Data(facts.get("manifest", ""), **paths)
 
 
 def isolated(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -74,22 +87,39 @@ def measure(
     data: Data,
     log: Path,
     tick: Callable[[], None],
+    tier: Tier = Tier.PROCESSES,
+    known: Known | None = None,
 ) -> Measurement:
     """The score of an artifact.
 
-    `locked` holds the pinned locked files, `tree` a fresh copy of the experiment's. Raises Crashed
-    when the artifact cannot be scored, Invalid when it breaks a rule, TimedOut.
+    `locked` holds the pinned locked files, `tree` a fresh copy of the experiment's; the score
+    command may leave its losses in `claim.bin` beside the log. Raises Crashed when the artifact
+    cannot be scored, Invalid when it breaks a rule, TimedOut.
     """
-    began, result = time.monotonic(), log.with_suffix(".json")
-    env = environment(
-        {
-            "AUTORESEARCH_MANIFEST": data.manifest,
-            "AUTORESEARCH_ARTIFACT": str(outcome.artifact),
-            "AUTORESEARCH_TREE": str(tree),
-            "AUTORESEARCH_RESULT": str(result),
-            "TMPDIR": str(log.parent),
-        }
+    began, result, known = time.monotonic(), log.with_suffix(".json"), known or Known()
+    box = Box(
+        python=python,
+        readable=(locked, tree, outcome.artifact, *map(Path, filter(None, [data.manifest]))),
+        hidden=data.withheld,
+        processes=program.limits.processes,
+        open_files=program.limits.open_files,
     )
+    given = {
+        "MANIFEST": data.manifest,
+        "ARTIFACT": str(outcome.artifact),
+        "TREE": str(tree),
+        "RESULT": str(result),
+        "SPLITS": known.splits,
+        "BOX": json.dumps(confine([], box, tier)),
+        "CLAIM": str(log.with_name("claim.bin")),
+        "INCUMBENT": str(known.incumbent_claim or ""),
+    }
+    if known.reference:
+        reference = log.with_name("reference.json")
+        reference.write_text(json.dumps(dict(known.reference)))
+        given["REFERENCE"] = str(reference)
+    env = environment({f"AUTORESEARCH_{k}": v for k, v in given.items()})
+    env["TMPDIR"] = str(log.parent)
     words = program.commands.score
     limits = program.limits
     caps = Caps(limits.scoring_seconds, limits.memory_bytes, limits.log_bytes)
@@ -123,36 +153,3 @@ def read_result(result: Path, metric: str) -> dict[str, float]:
     if metric not in finite:
         raise Invalid(f"its {metric} is {clean_line(str(score), 80)}, not a finite number")
     return finite
-
-
-# weighing: pure
-
-
-def undecided(scores: Sequence[float]) -> bool:
-    """True while another run is needed: one run an experiment."""
-    return not scores
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A verdict with its sentence."""
-
-    verdict: Verdict
-    reason: str
-    score: float
-    delta: float | None
-
-
-def weigh(scores: Sequence[float], program: Program, best: Experiment | None) -> Decision:
-    """Keep what is better than the incumbent, however little: the original's rule."""
-    score = sum(scores) / len(scores)
-    if best is None or best.score is None:
-        return Decision(
-            Verdict.KEEP, "the baseline: everything else is measured against it", score, None
-        )
-    delta = score - best.score
-    if program.is_better(score, best.score):
-        reason = f"{abs(delta):.4f} better than #{best.number}, in one run each: not confirmed"
-        return Decision(Verdict.KEEP, reason, score, delta)
-    word = f"{abs(delta):.4f} worse than" if delta else "no better than"
-    return Decision(Verdict.DISCARD, f"{word} #{best.number}", score, delta)

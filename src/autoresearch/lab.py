@@ -202,6 +202,25 @@ class Lab:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def models(self, tag: str) -> Path:
+        """A folder for each experiment whose weights are kept."""
+        return self.study_folder(tag) / "models"
+
+    def model_folder(self, tag: str, number: int, run: int) -> Path:
+        """`artifact` and `claim.bin` of an experiment's n-th scored run."""
+        return self.models(tag) / str(number) / str(run)
+
+    @property
+    def compiled(self) -> Path:
+        """The compile cache that runs start with."""
+        return self.home / "compiled"
+
+    def keep_compiled(self, folder: Path) -> None:
+        """Take over what a run had compiled when it was ready, if it had compiled anything."""
+        if folder.is_dir():
+            remove(self.compiled)
+            folder.rename(self.compiled)
+
     @contextmanager
     def workplace(self, tag: str) -> Iterator[Path]:
         """An empty folder for one experiment, gone afterwards."""

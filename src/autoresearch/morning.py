@@ -44,6 +44,7 @@ def view(lab: Lab, store: Store, tag: str, program: Program) -> StudyView:
         machine=row.machine,
         diffs=diffs(lab, program, experiments),
         best_diff=best_diff,
+        final=store.final(tag),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from autoresearch import git, machine
+from autoresearch import git, keep, machine
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import Experiment, Verdict
 from autoresearch.lab import Lab, valid_tag
@@ -25,6 +25,7 @@ class Wishes:
     seconds: float | None = None
     budget_seconds: float | None = None
     seed: int | None = None
+    keep_rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,11 @@ def resume(
     lab: Lab, row: Row, now: Program, wishes: Wishes, budget: Budget, store: Store
 ) -> Opened:
     """Raises StudyError when scores from now on could not be compared with those before."""
+    if wishes.keep_rule not in (None, row.keep_rule):
+        raise StudyError(
+            f"study {row.tag} began with --keep-rule {row.keep_rule}: one study keeps to one rule. "
+            "Leave the option out, or begin a new study with --tag NAME."
+        )
     kept = Program.from_contract(row.contract, now.body)
     if wishes.budget_seconds is None:
         now = replace(now, budget_seconds=kept.budget_seconds)
@@ -139,6 +145,7 @@ def begin(
         seed=wishes.seed or 0,
         researcher=wishes.researcher or "knobs",
         machine=machine.facts(),
+        keep_rule=keep.rule_named(wishes.keep_rule or "confirm").name,
     )
     first = store.begin(tag, None, "baseline")
     store.proposed(tag, replace(first, commit=commit, description="baseline"))

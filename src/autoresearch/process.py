@@ -43,6 +43,9 @@ class Caps:
     memory_bytes: int | None = None
     log_bytes: int = 16 * 2**20
     file_bytes: int | None = None  # the largest single file it may write
+    processes: int | None = None  # the most that live at one time
+    disk_bytes: int | None = None  # the most in `disk_folders` and in files without a name
+    disk_folders: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Ending:
     """How a command ended."""
 
     exit_code: int  # negative: killed by that signal
-    stopped: str  # "", or why it was stopped: "asked", "memory", "log", "time"
+    stopped: str  # "", or why it was stopped: "asked", "memory", "processes", "disk", "log", "time"
     peak_memory_bytes: int
     error: str = ""  # why it could not be started
     tail: str = ""  # the last that it printed
@@ -98,6 +101,9 @@ class Supervised:
             "seconds": caps.seconds,
             "memory_bytes": caps.memory_bytes or machine_memory_bytes() * 8 // 10,
             "file_bytes": caps.file_bytes,
+            "processes": caps.processes,
+            "disk_bytes": caps.disk_bytes,
+            "disk_folders": list(map(str, caps.disk_folders)),
             "pass_fds": list(pass_fds),
         }
         self._ending: Ending | None = None

@@ -87,6 +87,9 @@ class Limits:
     log_bytes: int = 16 * 2**20
     artifact_bytes: int = 4 * 2**30
     editable_bytes: int = 256 * 2**10  # size of all editable files together
+    disk_bytes: int = 16 * 2**30  # all that a run has written, the artifact included
+    processes: int = 512
+    open_files: int = 4096  # of one process
     experiments: int | None = None  # besides the baseline
     study_seconds: float | None = None
 
@@ -242,6 +245,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _positive(text: str) -> int:
+    if not (count := _count(text)):
+        raise ValueError("nothing can run with 0 of them; write one like 512")
+    return count
+
+
 _COMMANDS = Section({name: (name, _command) for name in ("prepare", "train", "score")}, Commands)
 _LIMITS = Section(
     {
@@ -251,6 +260,9 @@ _LIMITS = Section(
         "log": ("log_bytes", value(parse_size)),
         "artifact": ("artifact_bytes", value(parse_size)),
         "editable_size": ("editable_bytes", value(parse_size)),
+        "disk": ("disk_bytes", value(parse_size)),
+        "processes": ("processes", value(_positive)),
+        "open_files": ("open_files", value(_positive)),
         "experiments": ("experiments", value(_count)),
         "time": ("study_seconds", value(parse_duration)),
     },

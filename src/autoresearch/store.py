@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from autoresearch.errors import StudyError
 from autoresearch.experiment import Experiment, Run, Verdict
+from autoresearch.final import Final
 
 MIGRATIONS = (
     """
@@ -69,6 +70,7 @@ MIGRATIONS = (
     );
     CREATE INDEX events_by_study ON events (study, id);
     """,
+    "ALTER TABLE studies ADD COLUMN keep_rule TEXT NOT NULL DEFAULT 'greedy'",
 )
 RUNNING, INTERRUPTED = "running", "interrupted"
 
@@ -83,6 +85,7 @@ class Study:
     seed: int
     researcher: str
     machine: Mapping[str, str]
+    keep_rule: str
 
 
 def now() -> str:
@@ -162,10 +165,15 @@ class Store:
         seed: int,
         researcher: str,
         machine: Mapping[str, str],
+        keep_rule: str = "confirm",
     ) -> Study:
-        row = (tag, now(), json.dumps(contract), seed, researcher, json.dumps(machine))
+        facts = (json.dumps(contract), seed, researcher, json.dumps(machine), keep_rule)
         with self._transaction():
-            self._db.execute("INSERT INTO studies VALUES (?, ?, ?, ?, ?, ?)", row)
+            self._db.execute(
+                "INSERT INTO studies (tag, created_at, contract, seed, researcher, machine,"
+                " keep_rule) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (tag, now(), *facts),
+            )
         return self.study(tag)
 
     def study(self, tag: str) -> Study:
@@ -299,6 +307,13 @@ class Store:
         """(time, kind, data), oldest first."""
         rows = self._db.execute("SELECT * FROM events WHERE study = ? ORDER BY id", (tag,))
         return [(row["at"], row["kind"], json.loads(row["data"])) for row in rows]
+
+    def final(self, tag: str) -> Final | None:
+        """What the sealed text said when it was opened; None while it is sealed."""
+        for at, kind, data in self.events(tag):
+            if kind == "final":
+                return Final(at, data["number"], tuple(data["baseline"]), tuple(data["best"]))
+        return None
 
 
 JSON_COLUMNS = {"contract", "machine", "details", "figures", "config"}

@@ -33,10 +33,12 @@ from autoresearch.errors import (
     TimedOut,
 )
 from autoresearch.experiment import BUSY_PERCENT, Experiment, Run, Verdict, incumbent
+from autoresearch.keep import Confirm, Evidence, Incumbent, KeepRule, Score, measured
 from autoresearch.lab import Lab
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk, Researcher
 from autoresearch.runners.base import Job, Progress, Runner
+from autoresearch.sandbox import Tier
 from autoresearch.store import INTERRUPTED, Store, now
 from autoresearch.strategies.base import Strategy
 from autoresearch.text import clean_line
@@ -113,6 +115,8 @@ class Study:
     python: str  # the lab's interpreter
     seed: int
     stop: Stop = field(default_factory=Stop)
+    rule: KeepRule = field(default_factory=Confirm)
+    tier: Tier = Tier.PROCESSES  # of the box that runs and scorings get
 
     def experiments(self) -> tuple[Experiment, ...]:
         return self.store.experiments(self.tag)
@@ -159,13 +163,14 @@ def attempt(study: Study) -> Experiment:
                 check_interruptions(experiment)
                 data = prepare(study, place)
                 experiment = propose(study, place, experiment, history)
-                scores: list[float] = []
-                while judge.undecided(scores):
-                    scores.append(execute(study, place, experiment, data))
-                decision = judge.weigh(scores, study.program, best)
-                keep_model(study, place, experiment, decision.verdict)
-            verdict = decision.verdict
-            reason = decision.reason + disturbed(study, experiment)
+                case = evidence(study, history, scored(experiment))  # some when taken up again
+                while splits := study.rule.next_run(case):
+                    known = known_of(study, history, best, splits)
+                    run = execute(study, place, experiment, data, known, len(case.runs))
+                    case = replace(case, runs=(*case.runs, run))
+                decision = study.rule.weigh(case)
+            verdict = Verdict.KEEP if decision.kept else Verdict.DISCARD
+            reason = decision.sentence + careful(study, experiment)
             score, delta = decision.score, decision.delta
         except ExperimentError as error:
             verdict, reason, score, delta = VERDICTS[type(error)], str(error), None, None
@@ -210,10 +215,17 @@ def propose(
     return experiment
 
 
-def execute(study: Study, place: Path, experiment: Experiment, data: judge.Data) -> float:
-    """One run of the experiment with a seed of our choice; returns its score."""
+def execute(
+    study: Study,
+    place: Path,
+    experiment: Experiment,
+    data: judge.Data,
+    known: judge.Known,
+    count: int,
+) -> Score:
+    """The experiment's next run, after `count` scored ones, with a seed of ours; its score."""
     assert experiment.commit is not None
-    seed = study.seed * 7919 + experiment.number  # ours, never the experiment's
+    seed = seed_of(study.seed, experiment.number, count)  # ours, never the experiment's
     index = study.store.begin_run(study.tag, experiment.number, seed)
     folder, began, started = place / f"run-{index}", time.monotonic(), now()
     finish = Run(index, seed, INTERRUPTED, started, reason="stopped by the person")
@@ -226,10 +238,10 @@ def execute(study: Study, place: Path, experiment: Experiment, data: judge.Data)
         study.watcher.progress(experiment, progress)
 
     try:
-        tree = study.lab.lay_out(experiment.commit, folder / "tree")
         job = Job(
-            tree, folder, study.program, study.python, seed, data.manifest, data.handover,
-            on_progress, study.stop.tick,
+            study.lab.lay_out(experiment.commit, folder / "tree"), folder, study.program,
+            study.python, seed, data.manifest, data.handover, data.withheld,
+            study.lab.compiled, on_progress, study.stop.tick,
         )  # fmt: skip
         outcome = study.runner.run(job)
         finish = replace(finish, figures=outcome.figures, config=outcome.config)
@@ -238,18 +250,22 @@ def execute(study: Study, place: Path, experiment: Experiment, data: judge.Data)
             outcome,
             program=study.program,
             python=study.python,
-            locked=place / "locked",
+            locked=pinned(study, folder / "locked"),
             tree=study.lab.lay_out(experiment.commit, folder / "scored"),
             data=data,
             log=folder / "score.txt",
             tick=study.stop.tick,
+            tier=study.tier,
+            known=known,
         )
         seconds = {"seconds": time.monotonic() - began, "scoring_seconds": measurement.seconds}
         figures = {**outcome.figures, **measurement.facts, **seconds}
+        keep_model(study, folder, job.artifact, experiment, count)
+        study.lab.keep_compiled(job.compiled_at_ready)
         finish = replace(
             finish, outcome="scored", score=measurement.score, figures=figures, reason=""
         )
-        return measurement.score
+        return score_of(finish)
     except ExperimentError as error:
         seconds = {"seconds": time.monotonic() - began}
         figures, verdict = {**finish.figures, **seconds}, VERDICTS[type(error)].value
@@ -261,11 +277,48 @@ def execute(study: Study, place: Path, experiment: Experiment, data: judge.Data)
             keep_records(study, experiment, folder, curve)
 
 
-def prepare(study: Study, place: Path) -> judge.Data:
-    """Check the data, and mend it: a cache that was damaged costs time, never a score."""
+def seed_of(study_seed: int, number: int, count: int) -> int:
+    """No two runs of a study share a seed, and a run that is done again keeps its own."""
+    return (study_seed * 7919 + number) * 64 + count
+
+
+def score_of(run: Run) -> Score:
+    assert run.score is not None
+    return Score(run.score, run.figures.get("confirm"))
+
+
+def scored(experiment: Experiment) -> tuple[Score, ...]:
+    return tuple(score_of(run) for run in experiment.runs if run.outcome == "scored")
+
+
+def evidence(study: Study, history: tuple[Experiment, ...], runs: tuple[Score, ...]) -> Evidence:
+    """What the keep rule knows before the next run."""
+    best = incumbent(history)
+    rival = Incumbent(best.number, scored(best)) if best else None
+    noise = measured(scored(each) for each in history)
+    return Evidence(runs, rival, noise, study.program.direction == "lower")
+
+
+def known_of(
+    study: Study, history: tuple[Experiment, ...], best: Experiment | None, splits: str
+) -> judge.Known:
+    """What scoring compares with: how the baseline's went, and the incumbent's losses."""
+    runs = [run for run in history[0].runs if run.outcome == "scored"] if history else []
+    reference = {k: v for k, v in runs[0].figures.items() if k.startswith("audit_")} if runs else {}
+    claim = study.lab.model_folder(study.tag, best.number, 0) / "claim.bin" if best else None
+    return judge.Known(splits, reference, claim if claim and claim.exists() else None)
+
+
+def pinned(study: Study, folder: Path) -> Path:
+    """The locked files as the study began with them, laid out anew."""
     baseline = study.experiments()[0].commit
     assert baseline is not None
-    locked = study.lab.lay_out(baseline, place / "locked", study.program.locked)
+    return study.lab.lay_out(baseline, folder, study.program.locked)
+
+
+def prepare(study: Study, place: Path) -> judge.Data:
+    """Check the data, and mend it: a cache that was damaged costs time, never a score."""
+    locked = pinned(study, place / "locked")
     log = study.lab.study_folder(study.tag) / "prepare.txt"
     log.unlink(missing_ok=True)
     try:
@@ -284,13 +337,14 @@ def steered(study: Study) -> Program:
     return replace(study.program, body=body)
 
 
-def disturbed(study: Study, experiment: Experiment) -> str:
-    """A warning where other programs slowed the run: its score measures them, too."""
-    run = study.store.experiment(study.tag, experiment.number).last_run
-    percent = run.figures.get("other_cpu_percent", 0.0) if run else 0.0
+def careful(study: Study, experiment: Experiment) -> str:
+    """What weakens a score: other programs slowed a run, or nothing protected it."""
+    runs = study.store.experiment(study.tag, experiment.number).runs
+    percent = max((run.figures.get("other_cpu_percent", 0.0) for run in runs), default=0.0)
+    words = "; unprotected" if study.tier is Tier.PROCESSES else ""
     if percent < BUSY_PERCENT:
-        return ""
-    return f"; careful: other programs took {percent:.0f}% of the processor meanwhile"
+        return words
+    return f"{words}; careful: other programs took {percent:.0f}% of the processor meanwhile"
 
 
 # what a study leaves behind
@@ -311,15 +365,16 @@ def keep_records(study: Study, experiment: Experiment, folder: Path, curve: list
     (home / "curves" / f"{name}.jsonl").write_text("\n".join(rows))
 
 
-def keep_model(study: Study, place: Path, experiment: Experiment, verdict: Verdict) -> None:
-    """The weights of a kept experiment stay; settle() removes those of the one before."""
-    if verdict is not Verdict.KEEP:
-        return
-    last = max(place.glob("run-*"), key=lambda path: int(path.name.removeprefix("run-")))
-    target = study.lab.study_folder(study.tag) / "models" / str(experiment.number)
+def keep_model(
+    study: Study, folder: Path, artifact: Path, experiment: Experiment, count: int
+) -> None:
+    """The weights of each scored run stay until settle() knows who is the incumbent."""
+    target = study.lab.model_folder(study.tag, experiment.number, count)
     shutil.rmtree(target, ignore_errors=True)
-    if (last / "artifact").is_dir():
-        shutil.copytree(last / "artifact", target)
+    target.mkdir(parents=True)
+    artifact.rename(target / "artifact")
+    if (folder / "claim.bin").is_file():
+        (folder / "claim.bin").rename(target / "claim.bin")
 
 
 def settle(study: Study) -> None:
@@ -332,9 +387,9 @@ def settle(study: Study) -> None:
         study.watcher.note(
             f"you are on branch autoresearch/{study.tag}: it will move on once you leave it"
         )
-    models = study.lab.study_folder(study.tag) / "models"
-    for folder in models.glob("*"):
-        if folder.name != str(best.number):
+    needed = {0, best.number, *(each.number for each in experiments if each.is_open)}
+    for folder in study.lab.models(study.tag).glob("*"):
+        if folder.name not in map(str, needed):
             shutil.rmtree(folder, ignore_errors=True)
 
 

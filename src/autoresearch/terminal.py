@@ -13,6 +13,7 @@ from rich.text import Text
 from autoresearch.experiment import Experiment, Verdict
 from autoresearch.program import Program
 from autoresearch.runners.base import Progress
+from autoresearch.sandbox import Tier
 from autoresearch.study import Budget
 from autoresearch.text import clean
 
@@ -168,6 +169,19 @@ def opening_line(is_new: bool, tag: str, program: Program, budget: Budget) -> st
     return f"{verb} {tag}: {program.budget_seconds:g} s of training a run, until {until}"
 
 
+TIERS = {
+    Tier.PROCESSES: "UNPROTECTED, no box holds the runs (tier 1): see `autoresearch doctor`",
+    Tier.LANDLOCK: "Landlock and seccomp hold the runs (tier 2)",
+    Tier.BUBBLEWRAP: "bubblewrap holds the runs (tier 3)",
+}
+
+
+def trust_line(keep_rule: str, tier: Tier) -> str:
+    """How far this study's numbers can be believed."""
+    words = {"greedy": "any decrease is kept", "confirm": "a gain is kept once confirmed"}
+    return f"{words[keep_rule]}; {TIERS[tier]}"
+
+
 def status_lines(facts: Mapping[str, Any]) -> list[str]:
     """`status` for people."""
     metric, best, first = facts["metric"], facts["best"], facts["baseline"]
@@ -181,6 +195,8 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
     if best is not None:
         number, commit = facts["best_number"], (facts["best_commit"] or "")[:7]
         lines.append(f"best        {best:.4f} {metric}, #{number}, commit {commit}")
+    if facts["tier"] is not None:
+        lines.append(f"box         {TIERS[Tier(facts['tier'])]}")
     lines.append(f"time        {facts['seconds'] / 3600:.2f} h")
     if facts["current"] is not None:
         lines.append(f"now         #{facts['current']} {facts['current_description']}")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from math import isfinite
 
 from autoresearch.experiment import Experiment, Verdict, incumbent
+from autoresearch.final import Final
 from autoresearch.program import Program
 
 NEAR_MISSES = 5
@@ -26,6 +27,7 @@ class StudyView:
     machine: Mapping[str, str] = field(default_factory=dict)  # name -> value, shown as given
     diffs: Mapping[int, str] = field(default_factory=dict)  # number -> diff against its parent
     best_diff: str = ""  # the incumbent against the baseline
+    final: Final | None = None  # what the sealed text said, once it was opened
 
     @property
     def lower(self) -> bool:
@@ -104,6 +106,12 @@ class StudyView:
         last = max((each.finished_at or "" for each in self.closed), default="")
         started, ended = moment(self.started_at), moment(self.ended_at or last)
         return (ended - started).total_seconds() if started and ended else None
+
+    @property
+    def tier(self) -> int | None:
+        """The weakest box that a scored run had; None where it is not known."""
+        runs = [run for each in self.closed for run in each.runs if run.score is not None]
+        return min((int(run.figures.get("tier", 0)) for run in runs), default=0) or None
 
     def total(self, figure: str) -> float:
         """The sum of a figure over all runs; 0 where nobody tells it."""

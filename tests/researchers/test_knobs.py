@@ -375,6 +375,27 @@ def test_a_knob_that_the_script_chooses_starts_from_what_ran(tmp_path: Path) -> 
     assert proposal.details["from"] == {"WIDTH": 192}
 
 
+def test_what_the_script_guessed_is_turned_first_and_down(tmp_path: Path) -> None:
+    source = "LR = 0.02\nDEPTH = None  # range: 1 to 8\nROWS = None  # range: 8 to 64, power of 2\n"
+    (tmp_path / "train.py").write_text(source)
+    desk = on_desk(tmp_path, "train.py")
+    config = {"DEPTH": 2, "ROWS": 32}
+    history = (replace(desk.parent, runs=(Run(0, 0, "scored", "", config=config),)),)
+    turned = []
+    for number in (1, 2, 3):
+        (tmp_path / "train.py").write_text(source)
+        desk = replace(desk, parent=history[0], history=history, number=number, seed=number)
+        proposal = Knobs().propose(desk)
+        turned.append(proposal.description)
+        row = replace(
+            history[0], number=number, parent=0, verdict=Verdict.DISCARD, score=9.0,
+            details=proposal.details,
+        )  # fmt: skip
+        history = (*history, row)
+    assert sorted(turned[:2]) == ["DEPTH 2 -> 1", "ROWS 32 -> 16"]
+    assert turned[2] not in turned[:2]
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

@@ -50,8 +50,8 @@ class Knobs:
         patience = _ASKS // 2 if is_careful else 0
         for turn in range(_ASKS):
             is_eager = turn < _EAGER
-            names = _pick(rng, notes, is_eager)
             learns = is_eager and self.mode == "tpe"
+            names = _pick(rng, notes, is_eager, learns)
             after = {**notes.before, **_ask(names, notes, learns, rng.getrandbits(32))}
             is_too_bold = turn < patience and notes.is_risky(after)
             if not is_too_bold and not notes.is_tried(after):
@@ -149,8 +149,14 @@ def _phrase(name: str, before: Scalar, after: Scalar) -> str:
 # --- Asking -----------------------------------------------------------------------------------
 
 
-def _pick(rng: random.Random, notes: Notes, is_eager: bool) -> list[str]:
-    """Mostly one knob, early on above all; those that were turned least come first."""
+def _pick(rng: random.Random, notes: Notes, is_eager: bool, learns: bool) -> list[str]:
+    """Mostly one knob, early on above all; those that were turned least come first.
+
+    First of all, and each alone, what the script guessed for this machine: sizes, mostly, which
+    decide how much is done in the fixed time.
+    """
+    if learns and notes.guesses:
+        return [rng.choice(sorted(notes.guesses))]
     early = len(notes.results) < _FIRST
     weights = ((8, 2, 0) if early else (5, 3, 2)) if is_eager else (1, 1, 1)
     number = rng.choices((1, 2, 3), weights)[0]
@@ -167,6 +173,8 @@ def _ask(names: Sequence[str], notes: Notes, learns: bool, seed: int) -> Values:
         study = optuna.create_study(sampler=RandomSampler(seed))
         if learns:  # small steps find the first improvement of a good baseline sooner
             spaces = {name: space.near(notes.before[name]) for name, space in spaces.items()}
+        if learns and notes.guesses.issuperset(names):  # less work a step first: more steps
+            spaces = {name: space.below(notes.before[name]) for name, space in spaces.items()}
     trial = study.ask({name: space.distribution() for name, space in spaces.items()})
     values = {name: space.decode(trial.params[name]) for name, space in spaces.items()}
     return {

@@ -33,6 +33,7 @@ class Notes:
     turns: Mapping[str, int]  # how often each knob was turned
     broken: Sequence[Values]  # the new values of the knobs whose turn broke something
     tried: Sequence[Values]
+    guesses: frozenset[str] = frozenset()  # knobs that the script set by itself, never yet turned
 
     @classmethod
     def read(cls, desk: Desk, constants: Mapping[str, Constant]) -> Self:
@@ -52,6 +53,8 @@ class Notes:
             Counter(name for _, values in turned for name in values),
             [values for verdict, values in turned if verdict in _BROKEN],
             list(known.values()),
+            frozenset(name for name in spaces if constants[name].text == "None")
+            - {name for _, values in turned for name in values},
         )
 
     def is_tried(self, values: Values) -> bool:

@@ -49,6 +49,10 @@ class Choice:
         """All choices: none is nearer than another."""
         return self
 
+    def below(self, value: Scalar) -> "Choice":
+        """All choices: none is less than another."""
+        return self
+
     def distance(self, one: Scalar, other: Scalar) -> float:
         """0 for the same choice, 1 for another."""
         return float(repr(one) != repr(other))
@@ -117,6 +121,13 @@ class Range:
         if self._is_integer:  # at least one step
             low, high = min(math.ceil(low), place - 1), max(math.floor(high), place + 1)
         return replace(self, low=max(low, self.low), high=min(high, self.high))
+
+    def below(self, value: Scalar) -> "Range":
+        """The part of this range that lies below a whole number, where there is one."""
+        place = self.encode(value)
+        if self._is_integer and isinstance(place, int | float) and place - 1 >= self.low:
+            return replace(self, high=place - 1)
+        return self
 
     def distance(self, one: Scalar, other: Scalar) -> float:
         """How far apart two values lie, in widths of this range; strangers are a width apart."""

@@ -33,6 +33,8 @@ class Job:
     seed: int
     manifest: str = ""  # public facts of the data, for the run to read before READY
     handover: tuple[Path, ...] = ()  # files whose descriptors it gets at READY, not before
+    withheld: tuple[Path, ...] = ()  # what its box must not show
+    compiled: Path | None = None  # compile cache of earlier runs, as it stood at their READY
     on_progress: Callable[[Progress], None] = lambda progress: None
     tick: Callable[[], None] = lambda: None  # called a few times a second; may raise Stopped
 
@@ -41,8 +43,18 @@ class Job:
         return self.folder / "log.txt"
 
     @property
+    def compiling(self) -> Path:
+        """Its compile cache: only how it stood at READY is worth keeping (`compiled_at_ready`)."""
+        return self.folder / "compile"
+
+    @property
+    def compiled_at_ready(self) -> Path:
+        return self.folder / "compile-at-ready"
+
+    @property
     def artifact(self) -> Path:
-        return self.folder / "artifact"
+        """What the run is to make; the folder around it is there, and the run's to write."""
+        return self.folder / "out" / "artifact"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,15 @@ The run gets one end of a socket (AUTORESEARCH_HARNESS) and speaks JSON lines ov
     run      {"type": "progress", "step": 7, "loss": 2.1, "tokens": 14336}      any number of times
     run      {"type": "done", "config": {...}, "figures": {...}}                artifact complete
 
-The clock is ours: it starts when `go` is sent and stops when `done` arrives.
+The clock is ours: it starts when `go` is sent and stops when `done` arrives. All of it happens in
+a box (sandbox.py) that holds the experiment's own files and folders, and the data's public facts.
 """
 
 import json
 import math
 import os
 import select
+import shutil
 import socket
 import stat
 import time
@@ -32,6 +34,7 @@ from autoresearch.process import (
     machine_cpu_seconds,
 )
 from autoresearch.runners.base import Job, Outcome, Progress
+from autoresearch.sandbox import Box, Tier, confine
 from autoresearch.text import clean
 
 LATE_RATIO = 0.01  # of the budget: later is invalid
@@ -41,15 +44,21 @@ OVERTIME_SECONDS = 10.0
 MESSAGE_BYTES = 2**20  # longest line that a run may send
 CONFIG_BYTES = 2**18
 DEEPEST = 32  # folders in an artifact
+COMPILED_BYTES = 2**30  # of a compile cache are kept
 
 
+@dataclass(frozen=True, slots=True)
 class LocalRunner:
-    """One run at a time, on this machine."""
+    """One run at a time, on this machine, in the best box that it allows."""
+
+    tier: Tier = Tier.PROCESSES
+    gpus: tuple[int, ...] | None = None  # None: all
 
     def run(self, job: Job) -> Outcome:
         began = time.monotonic()
-        with start(job) as (process, link):
+        with start(job, self.tier, self.gpus) as (process, link):
             startup = self._await_ready(job, process, link, began)
+            keep_compiled(job)
             with Neighbours(process) as neighbours:
                 done, seconds = self._train(job, process, link)
             ending = process.stop()  # the artifact is complete: whatever it still does is cut off
@@ -62,6 +71,7 @@ class LocalRunner:
             "startup_seconds": startup,
             "peak_memory_mb": peak,
             "other_cpu_percent": neighbours.percent,
+            "tier": float(self.tier),
         }
         return Outcome(job.artifact, {**figures, **measured}, config_of(done))
 
@@ -118,14 +128,22 @@ class Neighbours:
 
 
 @contextmanager
-def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
+def start(
+    job: Job, tier: Tier, gpus: tuple[int, ...] | None
+) -> Iterator[tuple[Supervised, "Link"]]:
     """Start the train command, with our end of its socket; nothing of it is left afterwards."""
     temporary = job.folder / "tmp"
-    temporary.mkdir(parents=True)
+    for folder in (temporary, job.artifact.parent):
+        folder.mkdir(parents=True)
+    lay_compiled(job)
     program, (ours, theirs) = job.program, socket.socketpair()
+    limits, written = program.limits, (job.tree, job.artifact.parent, temporary, job.compiling)
     env = environment(
         {
             "TMPDIR": str(temporary),
+            "HOME": str(temporary),
+            "TORCHINDUCTOR_CACHE_DIR": str(job.compiling),
+            "TRITON_CACHE_DIR": str(job.compiling / "triton"),
             "AUTORESEARCH_HARNESS": str(theirs.fileno()),
             "AUTORESEARCH_BUDGET": str(program.budget_seconds),
             "AUTORESEARCH_SEED": str(job.seed),
@@ -133,14 +151,26 @@ def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
             "AUTORESEARCH_ARTIFACT": str(job.artifact),
         }
     )
+    box = Box(
+        python=job.python,
+        readable=tuple(map(Path, filter(None, [job.manifest]))),
+        writable=written,
+        hidden=job.withheld,
+        gpus=gpus,
+        processes=limits.processes,
+        open_files=limits.open_files,
+    )
     grace = max(OVERTIME_SECONDS, OVERTIME_RATIO * program.budget_seconds) + 30.0
     caps = Caps(
-        seconds=program.limits.startup_seconds + program.budget_seconds + grace,
-        memory_bytes=program.limits.memory_bytes,
-        log_bytes=program.limits.log_bytes,
-        file_bytes=program.limits.artifact_bytes,
+        seconds=limits.startup_seconds + program.budget_seconds + grace,
+        memory_bytes=limits.memory_bytes,
+        log_bytes=limits.log_bytes,
+        file_bytes=limits.artifact_bytes,
+        processes=limits.processes,
+        disk_bytes=limits.disk_bytes,
+        disk_folders=written,
     )
-    argv = command(program.commands.train, job.python)
+    argv = confine(command(program.commands.train, job.python), box, tier)
     given = [theirs.fileno()]
     with (
         ours,
@@ -149,6 +179,40 @@ def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
     ):
         theirs.close()
         yield process, Link(ours)
+
+
+def lay_compiled(job: Job) -> None:
+    """Give the run its own copy of what earlier runs compiled."""
+    if job.compiled is not None and job.compiled.is_dir():
+        shutil.copytree(job.compiled, job.compiling)
+    job.compiling.mkdir(exist_ok=True)
+
+
+def keep_compiled(job: Job) -> None:
+    """Set aside what is compiled now: before `go` the run has seen no data, so nothing learned can
+    lie in it. Plain files alone, through descriptors: the run lives and may swap a file for a link
+    meanwhile."""
+    left = COMPILED_BYTES
+    for folder, _, names, descriptor in os.fwalk(job.compiling):
+        target = job.compiled_at_ready / Path(folder).relative_to(job.compiling)
+        for name in names:
+            data = read_plain(name, descriptor, left)
+            left -= len(data or b"")
+            if data is not None:
+                target.mkdir(parents=True, exist_ok=True)
+                (target / name).write_bytes(data)
+
+
+def read_plain(name: str, folder: int, limit: int) -> bytes | None:
+    """A file's content; None for a link, a device, or what is larger than `limit`."""
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except OSError:
+        return None
+    with os.fdopen(file, "rb") as opened:
+        facts = os.fstat(file)
+        is_fine = stat.S_ISREG(facts.st_mode) and facts.st_size <= limit
+        return opened.read(limit) if is_fine else None
 
 
 def command(words: tuple[str, ...], python: str, *options: str) -> list[str]:
@@ -269,6 +333,8 @@ def what_ended(job: Job, ending: Ending, when: str) -> Crashed | TimedOut:
     stopped = {
         "memory": f"used more memory than it may ({ending.peak_memory_bytes / 2**30:.1f} GB)",
         "log": f"printed more than {log_mb:g} MB",
+        "processes": f"started more than {job.program.limits.processes} processes",
+        "disk": f"wrote more than {job.program.limits.disk_bytes / 2**30:.3g} GB",
     }
     if ending.stopped == "time":
         return TimedOut("took longer than its startup and its budget together")
@@ -279,7 +345,8 @@ def what_ended(job: Job, ending: Ending, when: str) -> Crashed | TimedOut:
     if ending.exit_code == 0:
         return Crashed(f"ended {when}, and without an error")
     said = ending.said
-    if ending.exit_code < 0:
-        killed = f"was killed by signal {-ending.exit_code} {when}"
+    number = -ending.exit_code if ending.exit_code < 0 else ending.exit_code - 128
+    if 0 < number < 65:  # as a shell and a box report it: 128 and the signal
+        killed = f"was killed by signal {number} {when}"
         return Crashed(f"{killed}: {said}" if said else killed)
     return Crashed(said or f"ended with exit code {ending.exit_code} {when}")

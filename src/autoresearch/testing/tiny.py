@@ -1,7 +1,8 @@
 """A lab that trains in milliseconds and needs only the standard library.
 
 It speaks the whole contract: READY gate, progress, artifact, a score command run from the pinned
-copy. The model is one number X, the loss (X - 3)^2 + 1; `SLEEP` seconds of "training" follow READY.
+copy. The model is one number X, the loss (X - 3)^2 + 1, and twice that on the splits that the
+search does not see; `SLEEP` seconds of "training" follow READY.
 """
 
 import subprocess
@@ -26,8 +27,10 @@ def submit(harness, x, **config):
 
 def score():
     x = json.loads((pathlib.Path(os.environ["AUTORESEARCH_ARTIFACT"]) / "model.json").read_text())
-    result = pathlib.Path(os.environ["AUTORESEARCH_RESULT"])
-    result.write_text(json.dumps({"val_bpb": (x - 3) ** 2 + 1}))
+    loss = (x - 3) ** 2 + 1
+    splits = os.environ.get("AUTORESEARCH_SPLITS", "dev").split(",")
+    facts = {"val_bpb": loss} | {name: 2 * loss for name in splits if name != "dev"}
+    pathlib.Path(os.environ["AUTORESEARCH_RESULT"]).write_text(json.dumps(facts))
 
 if __name__ == "__main__" and sys.argv[1:] == ["score"]:
     score()

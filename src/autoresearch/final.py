@@ -1,0 +1,53 @@
+"""The one number to quote: incumbent against baseline, on text that nothing was chosen by."""
+
+import math
+from dataclasses import dataclass
+from statistics import fmean, variance
+
+QUARTER = 20_000  # steps of a quarter turn
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """Scores on the sealed split, one a model; each model was trained with another seed."""
+
+    at: str  # ISO 8601, UTC
+    number: int  # of the incumbent at that moment
+    baseline: tuple[float, ...]
+    best: tuple[float, ...]
+
+    @property
+    def difference(self) -> float:
+        """The incumbent's mean minus the baseline's."""
+        return fmean(self.best) - fmean(self.baseline)
+
+    @property
+    def interval(self) -> float | None:
+        """Half the width of the difference's 95% confidence interval (Welch 1947); None where a
+        side has a single model."""
+        sides = (self.baseline, self.best)
+        if min(map(len, sides)) < 2:
+            return None
+        parts = [variance(side) / len(side) for side in sides]
+        if not sum(parts):
+            return 0.0
+        below = sum(p * p / (len(side) - 1) for p, side in zip(parts, sides, strict=True))
+        degrees = sum(parts) ** 2 / below
+        return t_quantile(0.975, degrees) * math.sqrt(sum(parts))
+
+
+def t_quantile(share: float, degrees: float) -> float:
+    """The value below which so large a share of Student's t lies.
+
+    With t = sqrt(degrees) tan(angle) the density becomes cos(angle)^(degrees - 1) on a quarter
+    turn, which is added up and read backwards; right to four digits from 1 degree on.
+    """
+    step = math.pi / 2 / QUARTER
+    parts = [math.cos((n + 0.5) * step) ** (degrees - 1) for n in range(QUARTER)]
+    wanted, below = (2 * share - 1) * math.fsum(parts), 0.0
+    for n, part in enumerate(parts):
+        if below + part >= wanted:
+            angle = (n + (wanted - below) / part) * step
+            return math.sqrt(degrees) * math.tan(angle)
+        below += part
+    raise ValueError(f"no quantile of {share}")

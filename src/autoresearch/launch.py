@@ -1,0 +1,166 @@
+"""Sets a study going for the command line: its parts put together, its signals, its report."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from autoresearch import judge, keep, opening, parts, process, sandbox, terminal
+from autoresearch.errors import LabError
+from autoresearch.experiment import incumbent
+from autoresearch.lab import Lab
+from autoresearch.program import Program
+from autoresearch.researchers.base import Researcher
+from autoresearch.researchers.by_hand import ByHand
+from autoresearch.results import results_tsv
+from autoresearch.runners.local import LocalRunner
+from autoresearch.sealed import Opener
+from autoresearch.store import Store
+from autoresearch.strategies.greedy import Greedy
+from autoresearch.study import Budget, Stop, Study, attempt, recover, research, settle
+from autoresearch.text import write_whole
+
+
+@contextmanager
+def stopping(stop: Stop, stop_live: Callable[[], None]) -> Iterator[None]:
+    """First Ctrl-C: stop after this experiment. Second, or SIGTERM: stop now."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del frame
+        if stop.after_this or number != signal.SIGINT:
+            stop.now = True
+        stop.after_this = True
+        stop_live()
+        words = "stopping now" if stop.now else "stopping after this experiment; Ctrl-C again: now"
+        click.echo(f"\n{words}", err=True)
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def echo_log(path: Path, tick: Callable[[], None]) -> Callable[[], None]:
+    """A tick that also shows the last line of a growing log."""
+    last = ""
+
+    def show() -> None:
+        nonlocal last
+        line = process.last_line(path)
+        if line != last and line.startswith("prepare:"):
+            click.echo(line, err=True)
+        last = line
+        tick()
+
+    return show
+
+
+def study_of(
+    lab: Lab, store: Store, opened: opening.Opened, researcher: Researcher, name: str, stop: Stop
+) -> Study:
+    tag, folder = opened.row.tag, lab.study_folder(opened.row.tag)
+
+    def after_each() -> None:
+        write_whole(folder / "results.tsv", results_tsv(store.experiments(tag)))
+
+    watcher = terminal.watcher(Console(highlight=False), opened.program, after_each)
+    tier = sandbox.best_tier()
+    return Study(
+        tag, lab, store, opened.program, researcher, name, Greedy(), LocalRunner(tier),
+        watcher, opening.interpreter(lab), opened.row.seed, stop,
+        keep.rule_named(opened.row.keep_rule), tier,
+    )  # fmt: skip
+
+
+def require(tier: int) -> None:
+    """Raises LabError when no box of this tier can be had here."""
+    best = sandbox.best_tier()
+    if best < tier:
+        raise LabError(
+            f"tier {tier} is required, and this machine gives tier {best.value} "
+            f"({best.name.lower()}): see `autoresearch doctor` for what is missing"
+        )
+
+
+def run_study(lab: Lab, store: Store, wishes: opening.Wishes) -> None:
+    opened = opening.open_study(lab, store, wishes)
+    tag, name = opened.row.tag, wishes.researcher or opened.row.researcher
+    stop = Stop()
+    study = study_of(lab, store, opened, parts.researcher(name), name, stop)
+    click.echo(terminal.opening_line(opened.is_new, tag, opened.program, opened.budget))
+    click.echo(terminal.trust_line(opened.row.keep_rule, study.tier))
+    prepare_first(study)
+    with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
+        why = research(study, opened.budget)
+    click.echo(f"\nStudy {tag}: {why}.")
+    if why == "you stopped it":
+        click.echo(f"Resume it with: autoresearch run --tag {tag}")
+
+
+def prepare_first(study: Study) -> None:
+    """Prepare the data before anything is timed, and show how it goes."""
+    log = study.lab.home / "prepare.txt"
+    log.unlink(missing_ok=True)
+    tick = echo_log(log, study.stop.tick)
+    baseline = study.experiments()[0].commit
+    assert baseline is not None
+    with study.lab.workplace(study.tag) as place, stopping(study.stop, study.watcher.stop):
+        locked = study.lab.lay_out(baseline, place / "locked", study.program.locked)
+        judge.prepare(study.program, study.python, locked, log, tick)
+
+
+def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> None:
+    """The baseline if it is still to be run, then the person's edit."""
+    tag, stop = opened.row.tag, Stop()
+    study = study_of(lab, store, opened, ByHand({}, message), "hand", stop)
+    prepare_first(study)
+    with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
+        if incumbent(study.experiments()) is None:
+            research(study, Budget(experiments=0))
+        contents = opening.hand_edit(lab, store, tag, opened.program)
+        study = study_of(lab, store, opened, ByHand(contents, message), "hand", stop)
+        recover(study)
+        while (done := attempt(study)).researcher != "hand":
+            pass  # an experiment that was left open is finished first
+        settle(study)
+    click.echo(f"{done.verdict}: {done.reason}")
+
+
+def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
+    """Score the baseline's and the incumbent's models on the sealed text, and say what it gave."""
+    stop, best = Stop(), incumbent(store.experiments(tag))
+    sealed, python = store.final(tag) is None, opening.interpreter(lab)
+    with lab.lock(), stopping(stop, lambda: None):
+        opener = Opener(lab, store, tag, program, python, sandbox.best_tier(), stop.tick)
+        found = opener.open()
+    when = "opened now, and never again" if sealed else f"opened at {found.at}"
+    click.echo(f"The sealed text of study {tag}, {when}:")
+    for name, scores in (("baseline", found.baseline), (f"#{found.number}", found.best)):
+        click.echo(f"  {name:9} {'  '.join(f'{score:.4f}' for score in scores)}")
+    if best is not None and best.number != found.number:
+        click.echo(f"It was opened for #{found.number}; the best is #{best.number} now.")
+
+
+@contextmanager
+def reporting(lab: Lab, store: Store, tag: str, program: Program) -> Iterator[None]:
+    """Whatever happens, what is known is written down at the end."""
+    try:
+        yield
+    finally:
+        if any(each.score is not None for each in store.experiments(tag)):
+            folder = write_report(lab, store, tag, program, None)
+            click.echo(f"\nReport: {folder / 'report.html'}\nChart:  {folder / 'progress.png'}")
+
+
+def write_report(lab: Lab, store: Store, tag: str, program: Program, output: Path | None) -> Path:
+    folder = output or lab.study_folder(tag)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts.load("autoresearch.morning:write")(lab, store, tag, program, folder)
+    return folder

@@ -1,0 +1,85 @@
+"""The sealed split: opened once in a study, by the report, for the one number to quote.
+
+The search scores the `dev` split, confirmations the `confirm` split; choosing among many
+experiments by a score makes that score look better than it is. On `final` nothing was ever
+chosen: the models of the baseline and of the incumbent, one a seed, are scored there, and the
+difference is given with its interval. Opening it is recorded; a second call reads the record.
+
+Not covered: a person who opens the split, changes the program, and begins a new study.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoresearch import judge
+from autoresearch.errors import StudyError
+from autoresearch.experiment import Experiment, incumbent
+from autoresearch.final import Final
+from autoresearch.lab import Lab
+from autoresearch.program import Program
+from autoresearch.runners.base import Outcome
+from autoresearch.sandbox import Tier
+from autoresearch.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """What scoring the kept models once more needs."""
+
+    lab: Lab
+    store: Store
+    tag: str
+    program: Program
+    python: str
+    tier: Tier
+    tick: Callable[[], None]
+
+    def open(self) -> Final:
+        """Open the split, or read what was found when it was. Raises StudyError when there is
+        nothing to compare, ExperimentError when a kept model cannot be scored any more."""
+        if found := self.store.final(self.tag):
+            return found
+        experiments = self.store.experiments(self.tag)
+        best = incumbent(experiments)
+        if best is None or best.number == 0:
+            raise StudyError(
+                f"study {self.tag} has kept nothing yet: its sealed text stays sealed until there "
+                "is something to compare with the baseline"
+            )
+        with self.lab.workplace(f"{self.tag}.final") as place:
+            scores = {
+                name: [self._score(place, each, path) for path in self._models(each)]
+                for name, each in (("baseline", experiments[0]), ("best", best))
+            }
+        self.store.event(self.tag, "final", number=best.number, **scores)
+        final = self.store.final(self.tag)
+        assert final is not None
+        return final
+
+    def _models(self, each: Experiment) -> Sequence[Path]:
+        folder = self.lab.models(self.tag) / str(each.number)
+        found = sorted(folder.glob("*/artifact"))
+        if not found:
+            raise StudyError(f"the models of #{each.number} are no longer in {folder}")
+        return found
+
+    def _score(self, place: Path, each: Experiment, artifact: Path) -> float:
+        commit, first = each.commit, self.store.experiments(self.tag)[0].commit
+        assert commit is not None
+        assert first is not None
+        folder = place / f"{each.number}-{artifact.parent.name}"
+        locked = self.lab.lay_out(first, folder / "locked", self.program.locked)
+        log = self.lab.study_folder(self.tag) / "final.txt"
+        data = judge.prepare(self.program, self.python, locked, log, self.tick)
+        facts: dict[str, Any] = {
+            "program": self.program, "python": self.python, "locked": locked, "data": data,
+            "tick": self.tick, "tier": self.tier, "known": judge.Known("final"),
+        }  # fmt: skip
+        tree = self.lab.lay_out(commit, folder / "tree")
+        log = folder / "score.txt"
+        found = judge.measure(Outcome(artifact), tree=tree, log=log, **facts).facts
+        if "final" not in found:
+            raise StudyError("this lab's score command knows no `final` split (docs/lab.md)")
+        return found["final"]
