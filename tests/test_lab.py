@@ -1,6 +1,7 @@
 """Protects the lab in a real repository: other content, uncommitted changes, any HEAD, any names;
 the user's branch, index and files stay as they are, and contents are kept byte for byte."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -200,6 +201,31 @@ def test_refs_follow_the_store(tmp_path: Path) -> None:
         "refs/autoresearch/t/0": first, "refs/autoresearch/t/1": second,
         "refs/autoresearch/t/2": second, "refs/autoresearch/t.u/1": first,
     }  # fmt: skip
+
+
+def test_locks_that_a_power_cut_left_are_removed(tmp_path: Path) -> None:
+    lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
+    head = lab.head()
+    assert head is not None
+    lab.agree("t", {0: head})
+    lab.point_branch("t", head)
+    old, young = (lab.root / ".git/refs/autoresearch/t" / f"{name}.lock" for name in "01")
+    branch = lab.root / ".git/refs/heads/autoresearch/t.lock"
+    other = lab.root / ".git/refs/heads/main.lock"
+    for lock in (old, young, branch, other):
+        lock.touch()
+    for lock in (old, branch, other):
+        os.utime(lock, (1, 1))
+    lab.agree("t", {0: head})
+    assert [lock.exists() for lock in (old, branch, young, other)] == [False, False, True, True]
+
+
+def test_a_branch_in_the_way_is_said_before_anything_runs(tmp_path: Path) -> None:
+    lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
+    lab.check_branch("t")
+    subprocess.run(["git", "branch", "autoresearch"], cwd=lab.root, check=True)
+    with pytest.raises(LabError, match="git branch -m autoresearch"):
+        lab.check_branch("t")
 
 
 def test_what_is_no_lab_is_said_in_words(tmp_path: Path) -> None:

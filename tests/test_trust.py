@@ -76,6 +76,19 @@ def test_luck_is_not_kept(noisy_lab: Path, autoresearch: Call) -> None:
     assert len(lucky["runs"]) == 2
 
 
+def test_a_run_cannot_say_what_only_scoring_may(noisy_lab: Path, autoresearch: Call) -> None:
+    submit = noisy_lab / "train.py"
+    words = '"figures": {"num_params": 1, "tokens": 8}'
+    prepare = (noisy_lab / "prepare.py").read_text()
+    forged = prepare.replace(words, '"figures": {"confirm": -9, "final": -9, "audit_x": 1, "t": 2}')
+    submit.write_text(submit.read_text().replace("import prepare", f"exec({forged!r})", 1))
+    submit.write_text(submit.read_text().replace("prepare.s", "s"))
+    autoresearch(noisy_lab, "run", "--experiments", "0", "--tag", "t", "--keep-rule", "greedy")
+    figures = rows(noisy_lab, autoresearch)[0]["runs"][0]["figures"]
+    assert figures["t"] == 2
+    assert not {"confirm", "final", "audit_x"} & figures.keys()
+
+
 def test_greedy_keeps_to_the_original_and_one_study_to_one_rule(
     noisy_lab: Path, autoresearch: Call
 ) -> None:
@@ -162,3 +175,24 @@ def test_without_a_box_every_number_says_so(
     refused = autoresearch(tiny_lab, "run", "--require-tier", "2", "--tag", "u", code=2).stderr
     assert "tier 2 is required" in refused
     assert sqlite_tags(tiny_lab) == ["t"]
+
+
+def test_a_lab_that_hands_no_data_over_needs_no_handshake(
+    tmp_path: Path, autoresearch: Call
+) -> None:
+    plain = (
+        "import json, os, pathlib, sys, time\nX = 1.0\nSLEEP = 0.1\ntime.sleep(SLEEP)\n"
+        'folder = pathlib.Path(os.environ["AUTORESEARCH_ARTIFACT"])\nfolder.mkdir()\n'
+        '(folder / "model.json").write_text(json.dumps(X))\n'
+    )
+    lab = make_tiny_lab(tmp_path / "lab", train=plain)
+    autoresearch(lab, "run", "--experiments", "0", "--tag", "t")
+    edit(lab, "X = 1.0", "X = 2.0")
+    assert "keep: " in autoresearch(lab, "try", "-m", "better").stdout
+    edit(lab, "SLEEP = 0.1", "SLEEP = 3")
+    late = autoresearch(lab, "try", "-m", "too slow").stdout
+    assert "invalid: handed its model in" in late
+    edit(lab, "folder.mkdir()", "sys.exit(0)")
+    assert "crash: ended before it was ready" in autoresearch(lab, "try", "-m", "gone").stdout
+    baseline = rows(lab, autoresearch)[0]
+    assert 0.1 <= baseline["training_seconds"] < 2.5

@@ -1,18 +1,52 @@
-"""Draw a published night (a results.tsv): `python docs/images/make.py NIGHT.tsv OUT.png`"""
+"""Draw a night again: `python docs/images/make.py NIGHT OUT.png`
+
+NIGHT is what `autoresearch log --json` printed (NAME.json; NAME becomes the study's name), or a
+results.tsv with the original's five columns.
+"""
 
 import csv
+import json
 import sys
 from pathlib import Path
 
 from autoresearch.chart import progress_png
-from autoresearch.experiment import Experiment, Verdict
+from autoresearch.experiment import Experiment, Run, Verdict
 from autoresearch.program import Program
 from autoresearch.view import StudyView
 
 
 def main() -> None:
-    experiments, best = [], None
-    with Path(sys.argv[1]).open(newline="", encoding="utf-8") as file:
+    night, out = map(Path, sys.argv[1:3])
+    read = of_json if night.suffix == ".json" else of_tsv
+    progress_png(StudyView(night.stem, Program(), tuple(read(night))), out)
+
+
+def of_json(path: Path) -> list[Experiment]:
+    return [
+        Experiment(
+            number=row["number"],
+            parent=row["parent"],
+            started_at=row["started_at"],
+            finished_at=row["finished_at"],
+            commit=row["commit"],
+            description=row["description"],
+            verdict=Verdict(row["verdict"]),
+            reason=row["reason"],
+            score=row["score"],
+            delta=row["delta"],
+            runs=tuple(
+                Run(n, run["seed"], run["outcome"], run["started_at"], run["score"])
+                for n, run in enumerate(row["runs"])
+            ),
+        )
+        for row in json.loads(path.read_text())
+    ]
+
+
+def of_tsv(path: Path) -> list[Experiment]:
+    experiments: list[Experiment] = []
+    best = None
+    with path.open(newline="", encoding="utf-8") as file:
         for number, row in enumerate(csv.DictReader(file, delimiter="\t")):
             score = None if row["status"] == "crash" else float(row["val_bpb"])
             one = Experiment(
@@ -27,7 +61,7 @@ def main() -> None:
             )
             best = number if one.is_kept else best
             experiments.append(one)
-    progress_png(StudyView("overnight", Program(), tuple(experiments)), Path(sys.argv[2]))
+    return experiments
 
 
 if __name__ == "__main__":

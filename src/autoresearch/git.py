@@ -7,7 +7,9 @@ GIT_DIR of its own, cannot turn us to another repository.
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +130,15 @@ def set_ref(root: Path, name: str, commit: str) -> None:
 
 def delete_ref(root: Path, name: str) -> None:
     run(root, "update-ref", "--no-deref", "-d", name)
+
+
+def clear_locks(root: Path, prefix: str, seconds: float = 10.0) -> None:
+    """Remove locks of refs below `prefix` that a power cut left: git holds one for an instant."""
+    folder = Path(root, line(root, "rev-parse", "--git-path", prefix))
+    for lock in (*folder.rglob("*.lock"), folder.with_name(f"{folder.name}.lock")):
+        with suppress(FileNotFoundError):
+            if time.time() - lock.stat().st_mtime > seconds:
+                lock.unlink()
 
 
 def refs(root: Path, prefix: str) -> dict[str, str]:

@@ -172,6 +172,14 @@ class Lab:
     def branch(self, tag: str) -> str:
         return f"refs/heads/autoresearch/{tag}"
 
+    def check_branch(self, tag: str) -> None:
+        """Raises LabError when a branch of the user's stands where the study's must be."""
+        if git.resolve(self.repository, "refs/heads/autoresearch"):
+            raise LabError(
+                f"a branch is called `autoresearch`, so that git cannot make autoresearch/{tag}: "
+                "rename yours, `git branch -m autoresearch NAME`"
+            )
+
     def record_attempt(self, tag: str, number: int, commit: str) -> None:
         git.set_ref(self.repository, self.attempt_ref(tag, number), commit)
 
@@ -188,6 +196,8 @@ class Lab:
 
     def agree(self, tag: str, commits: Mapping[int, str]) -> None:
         """Make the study's refs exactly these attempts: the store is the truth."""
+        for prefix in (f"refs/autoresearch/{tag}", self.branch(tag)):
+            git.clear_locks(self.repository, prefix)
         wanted = {self.attempt_ref(tag, number): commit for number, commit in commits.items()}
         there = git.refs(self.repository, f"refs/autoresearch/{tag}/")
         for name in there.keys() - wanted.keys():

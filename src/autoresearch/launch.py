@@ -1,6 +1,7 @@
 """Sets a study going for the command line: its parts put together, its signals, its report."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,6 +147,19 @@ def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
         click.echo(f"  {name:9} {'  '.join(f'{score:.4f}' for score in scores)}")
     if best is not None and best.number != found.number:
         click.echo(f"It was opened for #{found.number}; the best is #{best.number} now.")
+
+
+def bar(what: str) -> Callable[[object], None]:
+    """Shows on a terminal how many of them are done."""
+    done = 0
+
+    def one_more(_: object) -> None:
+        nonlocal done
+        done += 1
+        if sys.stderr.isatty():
+            click.echo(f"\r{done} {what}", err=True, nl=False)
+
+    return one_more
 
 
 @contextmanager

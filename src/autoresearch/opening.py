@@ -132,6 +132,7 @@ def begin(
     from_head: bool,
 ) -> Opened:
     """Snapshot the lab's files as experiment 0."""
+    lab.check_branch(tag)
     contents, head = lab.disk(program), lab.head()
     if from_head:
         committed = lab.contents(head, program.editable) if head else {}

@@ -202,21 +202,24 @@ class Store:
 
     def experiments(self, tag: str) -> tuple[Experiment, ...]:
         """All of them, open ones included, by number."""
-        runs: dict[int, list[Run]] = {}
-        with self._transaction("DEFERRED"):  # both tables as of one moment
-            select = 'SELECT * FROM runs WHERE study = ? ORDER BY experiment, "index"'
-            for row in self._db.execute(select, (tag,)):
-                runs.setdefault(row["experiment"], []).append(read_run(row))
-            select = "SELECT * FROM experiments WHERE study = ? ORDER BY number"
-            rows = self._db.execute(select, (tag,)).fetchall()
-        return tuple(read_experiment(row, tuple(runs.get(row["number"], ()))) for row in rows)
+        return self._read(tag, 0, 2**62)
 
     def experiment(self, tag: str, number: int) -> Experiment:
         """Raises StudyError when there is none."""
-        for each in self.experiments(tag):
-            if each.number == number:
-                return each
+        for each in self._read(tag, number, number):
+            return each
         raise StudyError(f"study {tag} has no experiment {number}: see `autoresearch log`")
+
+    def _read(self, tag: str, first: int, last: int) -> tuple[Experiment, ...]:
+        runs: dict[int, list[Run]] = {}
+        these = (tag, first, last)
+        with self._transaction("DEFERRED"):  # both tables as of one moment
+            select = "SELECT * FROM runs WHERE study = ? AND experiment BETWEEN ? AND ?"
+            for row in self._db.execute(f'{select} ORDER BY experiment, "index"', these):
+                runs.setdefault(row["experiment"], []).append(read_run(row))
+            select = "SELECT * FROM experiments WHERE study = ? AND number BETWEEN ? AND ?"
+            rows = self._db.execute(f"{select} ORDER BY number", these).fetchall()
+        return tuple(read_experiment(row, tuple(runs.get(row["number"], ()))) for row in rows)
 
     def begin(self, tag: str, parent: int | None, researcher: str) -> Experiment:
         """Open the next experiment; an open one that was left behind is taken up again."""

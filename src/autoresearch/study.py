@@ -53,6 +53,7 @@ MOST_INTERRUPTIONS = 3  # then an experiment is what stops the engine, and count
 FREE_BYTES = 64 * 2**20  # without so much disk no experiment is begun
 LONGEST_PAUSE_SECONDS = 300.0
 DISK_POLL_SECONDS = 10.0
+JUDGED = ("confirm", "final", "audit_")  # figures that only scoring may give
 MOST_POINTS = 2000  # of a loss curve, however often a run reports
 
 
@@ -244,7 +245,8 @@ def execute(
             study.lab.compiled, on_progress, study.stop.tick,
         )  # fmt: skip
         outcome = study.runner.run(job)
-        finish = replace(finish, figures=outcome.figures, config=outcome.config)
+        said = {k: v for k, v in outcome.figures.items() if not k.startswith(JUDGED)}
+        finish = replace(finish, figures=said, config=outcome.config)
         study.watcher.scoring(experiment)
         measurement = judge.measure(
             outcome,
@@ -259,7 +261,7 @@ def execute(
             known=known,
         )
         seconds = {"seconds": time.monotonic() - began, "scoring_seconds": measurement.seconds}
-        figures = {**outcome.figures, **measurement.facts, **seconds}
+        figures = {**said, **measurement.facts, **seconds}
         keep_model(study, folder, job.artifact, experiment, count)
         study.lab.keep_compiled(job.compiled_at_ready)
         finish = replace(

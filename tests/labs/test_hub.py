@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -27,8 +27,7 @@ runpy.run_path("prepare.py", run_name="__main__")
 """
 
 
-def shard(number: int) -> bytes:
-    texts = [prose(3000, seed=100 * number + n) for n in range(40)]
+def shard(texts: list[str]) -> bytes:
     target = io.BytesIO()
     pq.write_table(pa.table({"text": texts}), target, row_group_size=16)
     return target.getvalue()
@@ -41,10 +40,16 @@ class Hub(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Page)
-        self.files = {name: shard(n) for n, name in enumerate(SHARDS)}
-        self.promised = {n: hashlib.sha256(c).hexdigest() for n, c in self.files.items()}
+        self.files: dict[str, bytes] = {}
+        self.promised: dict[str, str] = {}
+        for number, name in enumerate(SHARDS):
+            self.put(name, [prose(3000, seed=100 * number + n) for n in range(40)])
         self.failing: Counter[str] = Counter()  # how many requests to fail, by the kind of failure
         self.requests: list[tuple[str, str]] = []  # (method and path, token)
+
+    def put(self, name: str, texts: list[str]) -> None:
+        self.files[name] = shard(texts)
+        self.promised[name] = hashlib.sha256(self.files[name]).hexdigest()
 
     @property
     def url(self) -> str:
@@ -160,7 +165,8 @@ def test_shards_and_the_pinned_validation_shard_are_downloaded_once(lab, hub, pr
     assert {name: hub.downloads(name) for name in SHARDS} == dict.fromkeys(SHARDS, 1)
     corpus = prepare.load_corpus(folder / "manifest.json")
     assert corpus.seq_len == prepare.SHAPES["large"].seq_len
-    assert corpus.val_bytes == sum(len(prose(3000, seed=200 + n)) for n in range(40))
+    held_out = sum(corpus.held_out[name]["bytes"] for name in prepare.HELD_OUT)
+    assert 0.85 < held_out / sum(len(prose(3000, seed=200 + n)) for n in range(40)) <= 1
     counted = corpus.token_bytes()
     trained = sum(len(prose(3000, seed=100 * s + n)) for s in range(2) for n in range(40))
     assert counted[corpus.tokens("train.bin")].sum() == trained
@@ -168,6 +174,27 @@ def test_shards_and_the_pinned_validation_shard_are_downloaded_once(lab, hub, pr
     before = len(hub.requests)
     assert download(lab, hub)[0] == folder
     assert len(hub.requests) == before  # sound: the hub is not even asked
+
+
+def test_what_was_downloaded_is_withheld(lab: Lab, hub: Hub) -> None:
+    result = lab.folder / "result.json"
+    download(lab, hub, RESULT=result)
+    hidden = {Path(path) for path in loads(result.read_text())["withheld"]}
+    shards = {path.resolve() for path in (lab.folder / "hf").rglob("snapshots/*/*.parquet")}
+    assert len(shards) == len(SHARDS)
+    assert shards <= hidden
+
+
+def test_training_text_that_is_like_held_out_text_is_dropped(lab, hub, prepare) -> None:
+    texts = [prose(3000, seed=n) for n in range(200, 240)]  # the validation shard's, in disguise
+    alike = [f"{prose(500, seed=n)}{text[:-20]}" for n, text in enumerate(texts)]
+    fresh = [prose(3000, seed=900 + n) for n in range(40)]
+    hub.put(SHARDS[0], alike + fresh)
+    folder, _ = download(lab, hub, SHARDS=1)
+    corpus = prepare.load_corpus(folder / "manifest.json")
+    trained = corpus.token_bytes()[corpus.tokens("train.bin")].sum()
+    left = len(texts) - sum(corpus.held_out[name]["documents"] for name in prepare.HELD_OUT)
+    assert sum(map(len, fresh)) <= trained <= sum(map(len, fresh)) + left * 3700
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
+import sysconfig
 import time
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +52,11 @@ def decoded(prepare: ModuleType, folder: Path, name: str) -> Texts:
         else:
             found[-1].append(token)
     return [tokenizer.decode(ids) for ids in found]
+
+
+def everything(found) -> Texts:
+    """All texts of Documents."""
+    return [*found.train, *itertools.chain(*found.held_out.values())]
 
 
 # ------------------------------------------------------------------------------------------------
@@ -126,26 +134,29 @@ def odd_corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Te
 
 def test_no_text_is_dropped(prepare, odd_corpus) -> None:
     source, folder, texts = odd_corpus
-    train, val = prepare.documents(str(source), prepare.SHAPES["small"])
-    assert decoded(prepare, folder, "train.bin") == train
-    assert decoded(prepare, folder, "val.bin") == val
-    assert sorted(train + val) == sorted(texts)
+    found = prepare.documents(str(source), prepare.SHAPES["small"])
+    assert decoded(prepare, folder, "train.bin") == found.train
+    for name in prepare.HELD_OUT:
+        assert decoded(prepare, folder, f"{name}.bin") == found.held_out[name]
+    assert sorted(everything(found)) == sorted(texts)
 
 
-def test_validation_bytes_are_the_texts_own(prepare, odd_corpus) -> None:
+@pytest.mark.parametrize("name", ["dev", "confirm", "final"])
+def test_held_out_bytes_are_the_texts_own(prepare, odd_corpus, name: str) -> None:
     _, folder, _ = odd_corpus
     corpus = prepare.load_corpus(folder / "manifest.json")
-    val = decoded(prepare, folder, "val.bin")
-    assert corpus.val_bytes == sum(map(len, val))
-    assert corpus.val_tokens == len(corpus.tokens("val.bin"))
-    _, targets = prepare.val_rows(corpus)
-    assert corpus.token_bytes()[targets].sum() == corpus.val_bytes  # each scored exactly once
+    texts, tokens = decoded(prepare, folder, f"{name}.bin"), corpus.tokens(f"{name}.bin")
+    size = sum(map(len, texts))
+    facts = {"bytes": size, "tokens": len(tokens), "documents": len(texts)}
+    assert corpus.held_out[name] == facts
+    targets = prepare.held_out_text(corpus, name).targets
+    assert corpus.token_bytes()[targets].sum() == size  # each scored exactly once
 
 
-def test_scored_rows_are_the_validation_text_in_order(prepare, odd_corpus) -> None:
+def test_scored_rows_are_the_held_out_text_in_order(prepare, odd_corpus) -> None:
     corpus = prepare.load_corpus(odd_corpus[1] / "manifest.json")
-    tokens = corpus.tokens("val.bin")
-    inputs, targets = prepare.val_rows(corpus)
+    tokens, text = corpus.tokens("dev.bin"), prepare.held_out_text(corpus, "dev")
+    inputs, targets = text.inputs, text.targets
     assert inputs.shape == targets.shape
     assert inputs.shape[1] == corpus.seq_len
     assert (inputs.ravel()[: len(tokens) - 1] == tokens[:-1]).all()
@@ -162,21 +173,75 @@ def test_preparing_twice_gives_the_same_bytes(lab: Lab, odd_corpus) -> None:
 
 def test_a_single_long_file_is_cut_and_split(prepare, lab: Lab, shakespeare: Path) -> None:
     folder = lab.prepare(shakespeare)
-    train, val = (decoded(prepare, folder, name) for name in ("train.bin", "val.bin"))
+    parts = [decoded(prepare, folder, name) for name in prepare.TOKEN_FILES]
     text = shakespeare.read_bytes()
-    assert sum(map(len, train + val)) == len(text)
-    assert all(piece in text for piece in val)
-    assert 0.08 < sum(map(len, val)) / len(text) < 0.12
+    assert sum(map(len, itertools.chain(*parts))) == len(text)
+    assert all(piece in text for part in parts for piece in part)
+    shares = [sum(map(len, part)) / len(text) for part in parts]
+    assert shares == pytest.approx([0.73, 0.10, 0.067, 0.10], abs=0.01)
 
 
-def test_the_embedded_corpus_has_many_short_validation_documents(prepare: ModuleType) -> None:
+@pytest.fixture(scope="module")
+def embedded(prepare: ModuleType):
+    return prepare.python_documents(prepare.SHAPES["small"])
+
+
+def test_the_embedded_corpus_has_many_short_held_out_documents(prepare, embedded) -> None:
     shape = prepare.SHAPES["small"]
-    train, val = prepare.python_documents(shape)
-    assert len(val) > 100
-    assert all(len(text) <= shape.val_document_bytes for text in val)
-    assert shape.val_bytes <= sum(map(len, val)) < 2 * shape.val_bytes
-    assert sum(map(len, train)) > 10_000_000
-    assert not {text[:1000] for text in train} & {text[:1000] for text in val if len(text) > 1000}
+    for name, size in zip(prepare.HELD_OUT, shape.held_out_bytes, strict=True):
+        texts = embedded.held_out[name]
+        assert len(texts) > 75
+        assert all(len(text) <= shape.document_bytes for text in texts)
+        assert size <= sum(map(len, texts)) < 1.3 * size
+    assert len(embedded.held_out["dev"]) > 100
+    assert sum(map(len, embedded.train)) > 5_000_000
+
+
+def test_no_long_stretch_of_held_out_code_is_anywhere_else(prepare, embedded) -> None:
+    """Looked for in another way than the lab does: by fifteen lines in a row."""
+    stretches = []
+    for part in (embedded.train, *embedded.held_out.values()):
+        lines = [line for text in part for line in text.split(b"\n") if line.strip()]
+        stretches.append({hash(tuple(lines[n : n + 15])) for n in range(len(lines) - 14)})
+    for number, held_out in enumerate(stretches[1:], 1):
+        others = set().union(*(each for n, each in enumerate(stretches) if n != number))
+        assert len(held_out & others) <= 0.01 * len(held_out)
+
+
+def test_held_out_sources_are_files_that_no_trainer_imports(prepare, embedded) -> None:
+    code = (
+        "import sys, torch, numpy, safetensors.torch\n"
+        "torch.compile(lambda x: (x @ x).relu(), backend='eager')(torch.ones(2, 2))\n"
+        "print('\\n'.join(getattr(m, '__file__', None) or '' for m in sys.modules.values()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = {Path(line).resolve() for line in done.stdout.splitlines() if line}
+    root = Path(sysconfig.get_path("stdlib")).resolve()
+    library = {path.relative_to(root) for path in loaded if path.is_relative_to(root)}
+    assert Path("json/decoder.py") in library
+    assert not [path for path in library if prepare.is_unused(path)]
+    assert embedded.withheld
+    for path in map(Path, embedded.withheld):
+        assert path not in loaded
+        assert prepare.is_unused(path.relative_to(root))
+
+
+def test_every_file_with_held_out_text_is_withheld(prepare, embedded) -> None:
+    withheld = [Path(path).read_bytes() for path in embedded.withheld]
+    for text in itertools.chain(*embedded.held_out.values()):
+        assert any(text in source for source in withheld)
+
+
+def test_without_a_test_suite_whole_modules_are_held_out(prepare, monkeypatch) -> None:
+    listed = prepare.python_listing()
+    bare = [row for row in listed if not prepare.is_unused(row[0], folders=True)]
+    monkeypatch.setattr(prepare, "python_listing", lambda: bare)
+    found = prepare.python_documents(prepare.SHAPES["small"])
+    assert all(sum(map(len, texts)) > 50_000 for texts in found.held_out.values())
+    assert len(found.held_out["dev"]) > 50
+    held = b"".join(itertools.chain(*found.held_out.values()))
+    whole = [Path(path).read_bytes()[-1000:] in held for path in found.withheld]
+    assert sum(whole) > 0.9 * len(whole)  # but for what was like another split's text
 
 
 def test_near_duplicates_stay_on_one_side(prepare: ModuleType) -> None:
@@ -187,22 +252,104 @@ def test_near_duplicates_stay_on_one_side(prepare: ModuleType) -> None:
         families.append([f"# {seed}\n{chr(10).join(copy)}".encode() for copy in copies])
     files = [(str(n), text) for n, text in enumerate(itertools.chain(*families))]
     random.Random(3).shuffle(files)
-    shape = prepare.Shape(1024, 512, 100_000, 1_000_000)
-    train, val = prepare.split_by_group(prepare.near_duplicates(files), shape)
-    assert sorted(train + val) == sorted(text for _, text in files)
-    assert len(val) >= 30
+    shape = prepare.Shape(1024, 512, (100_000, 100_000, 100_000), 1_000_000)
+    groups = prepare.in_order(prepare.near_duplicates(files))
+    wanted = prepare.wanted_bytes(10**9, shape)
+    held_out, _, used = prepare.hold_out(groups, shape, wanted, prepare.one_head)
+    parts = [[text for group in groups[len(used) :] for _, text in group], *held_out.values()]
+    assert sorted(itertools.chain(*parts)) == sorted(text for _, text in files)
+    assert all(len(part) >= 30 for part in parts)
     for family in families:
-        assert len({text in val for text in family}) == 1
+        assert sum(family[0] in part for part in parts) == 1
+        assert any(set(family) <= set(part) for part in parts)
 
 
 def test_exact_duplicates_of_a_local_corpus_stay_on_one_side(lab: Lab, prepare) -> None:
     lines = [json.dumps({"text": prose(400, seed % 100)}) for seed in range(300)]
     (lab.folder / "twins.jsonl").write_text("\n".join(lines))
     folder = lab.prepare("twins.jsonl")
-    train, val = (decoded(prepare, folder, name) for name in ("train.bin", "val.bin"))
-    assert len(train) + len(val) == 300
-    assert val
-    assert not set(train) & set(val)
+    parts = [decoded(prepare, folder, name) for name in prepare.TOKEN_FILES]
+    assert sum(map(len, parts)) == 300
+    assert all(parts)
+    assert len(set(itertools.chain(*parts))) == sum(len(set(part)) for part in parts)
+
+
+def changed(text: bytes, seed: int) -> bytes:
+    """The text with one word in fifty another one."""
+    chance = random.Random(seed)
+    words = text.split()
+    return b" ".join(b"changed" if chance.random() < 0.02 else word for word in words)
+
+
+@pytest.mark.parametrize("kind", ["changed", "cut", "with more around it"])
+def test_near_duplicates_of_held_out_prose_are_dropped(prepare, tmp_path: Path, kind: str) -> None:
+    """As local and hub corpora have them: single lines, in any order."""
+    plain = [b" ".join(prose(2000, seed).encode().split()) for seed in range(200)]
+    alike = {
+        "changed": changed,
+        "cut": lambda text, n: text[: len(text) // 2],
+        "with more around it": lambda text, n: b" ".join(
+            [prose(2000, 1000 + n).encode(), text, prose(2000, 2000 + n).encode()]
+        ),
+    }[kind]
+    twins = [alike(text, number) for number, text in enumerate(plain)]
+    texts = [*plain, *twins]
+    random.Random(5).shuffle(texts)
+    rows = (json.dumps({"text": text.decode()}) for text in texts)
+    (tmp_path / "twins.jsonl").write_text("\n".join(rows))
+    found = prepare.local_documents(tmp_path / "twins.jsonl", prepare.SHAPES["small"])
+    parts = [found.train, *found.held_out.values()]
+    assert all(len(part) >= 10 for part in parts)
+    for text, twin in zip(plain, twins, strict=True):
+        sides = {number for number, part in enumerate(parts) for t in (text, twin) if t in part}
+        assert len(sides) <= 1
+    kept, lonely = sum(map(len, parts)), 400 - len(set(everything(found)))
+    assert kept == 400 - lonely
+    assert lonely < 150  # only what is like another split's text
+
+
+def test_what_all_documents_share_makes_no_duplicates(prepare, tmp_path: Path) -> None:
+    common = prose(1000).encode()
+    rows = (
+        json.dumps({"text": (common + prose(1000, n).encode()).decode()}) for n in range(1, 301)
+    )
+    (tmp_path / "letters.jsonl").write_text("\n".join(rows))
+    found = prepare.local_documents(tmp_path / "letters.jsonl", prepare.SHAPES["small"])
+    assert len(everything(found)) == 300
+
+
+def test_shingles_are_the_same_wherever_a_text_lies(prepare: ModuleType) -> None:
+    text = prose(300_000).encode()
+    alone, _ = prepare.shingles_of([text])
+    among, whose = prepare.shingles_of([b"", prose(77, 1).encode(), text, b"x" * 63, b"y"])
+    assert (among[whose == 2] == alone).all()
+    assert 0.9 < len(alone) * prepare.SHINGLE_EVERY / len(text) < 1.1
+    assert set(whose.tolist()) <= {1, 2}
+    assert len(prepare.shingles_of([])[0]) == len(prepare.shingles_of([b"short"])[0]) == 0
+
+
+def test_a_large_corpus_is_compared_quickly(prepare: ModuleType) -> None:
+    texts = [prose(2000, seed).encode() for seed in range(500)] * 16
+    seen = prepare.Seen()
+    seen.add(texts[:400])
+    began = time.process_time()
+    kept = list(prepare.apart(texts, seen))
+    assert time.process_time() - began < 0.1 * sum(map(len, texts)) / 1e6  # tokens take longer
+    assert len(kept) == 1600
+
+
+def test_what_was_prepared_is_withheld(lab: Lab, prepare, odd_corpus) -> None:
+    source, _, _ = odd_corpus
+    result = lab.folder / "result.json"
+    folder = lab.prepare(source, RESULT=result)
+    facts = json.loads(result.read_text())
+    assert facts["manifest"] == str(folder / "manifest.json")
+    assert facts["handover"] == [str(folder / "train.bin")]
+    hidden = {Path(path) for path in facts["withheld"]}
+    assert {folder / name for name in prepare.TOKEN_FILES} <= hidden
+    assert folder / "manifest.json" not in hidden
+    for path in source.rglob("*.txt"):
+        assert hidden & {path, *path.parents}
 
 
 # ------------------------------------------------------------------------------------------------
@@ -221,9 +368,9 @@ def test_every_kind_of_source_holds_the_same_documents(lab: Lab, prepare) -> Non
         for number, text in enumerate(texts):
             (lab.folder / suffix / f"{number}.{suffix}").write_text(text)
     for source in ("a.parquet", "b.jsonl", "txt", "md", "py"):
-        train, val = prepare.local_documents(lab.folder / source, prepare.SHAPES["small"])
-        assert sorted(train + val) == sorted(text.encode() for text in texts), source
-        assert val
+        found = prepare.local_documents(lab.folder / source, prepare.SHAPES["small"])
+        assert sorted(everything(found)) == sorted(text.encode() for text in texts), source
+        assert all(found.held_out.values())
     folders = {lab.prepare(source) for source in ("a.parquet", "b.jsonl", "txt")}
     assert len(folders) == 3  # side by side
     assert all((folder / "manifest.json").exists() for folder in folders)
@@ -236,7 +383,7 @@ def test_a_changed_source_is_another_corpus(lab: Lab) -> None:
     source.write_text(prose(30_000, seed=1))
     second = lab.prepare(source)
     assert first != second
-    assert (first / "val.bin").read_bytes() != (second / "val.bin").read_bytes()
+    assert (first / "dev.bin").read_bytes() != (second / "dev.bin").read_bytes()
 
 
 def test_a_very_long_file_name_is_no_obstacle(lab: Lab) -> None:
@@ -270,18 +417,23 @@ def flip_a_bit(path: Path) -> None:
 def miscount(path: Path) -> None:
     """Still JSON, still plausible: a digit of the byte count is another one."""
     facts = json.loads(path.read_text())
-    facts["val_bytes"] += 100
+    facts["held_out"]["dev"]["bytes"] += 100
     path.write_text(json.dumps(facts))
 
 
 def use(prepare: ModuleType, folder: Path) -> None:
     """Everything that training and scoring read."""
     corpus = prepare.load_corpus(folder / "manifest.json")
-    corpus.tokens("train.bin"), corpus.tokens("val.bin"), corpus.token_bytes()
+    for name in prepare.TOKEN_FILES:
+        corpus.tokens(name)
+    corpus.token_bytes(), corpus.withheld()
 
 
 @pytest.mark.parametrize("harm", [truncate, flip_a_bit, Path.unlink])
-@pytest.mark.parametrize("name", ["train.bin", "val.bin", "tokenizer.json", "manifest.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["train.bin", "dev.bin", "final.bin", "tokenizer.json", "withheld.json", "manifest.json"],
+)
 def test_a_damaged_file_is_never_used_and_prepare_mends_it(
     lab: Lab, small: Path, prepare, name: str, harm
 ) -> None:
@@ -312,9 +464,9 @@ def test_scoring_refuses_a_damaged_corpus(lab: Lab, small: Path) -> None:
     artifact = lab.folder / ".autoresearch" / "by-hand"
     artifact.mkdir(parents=True)
     (artifact / "config.json").write_text("{}")
-    flip_a_bit(small / "val.bin")
+    flip_a_bit(small / "dev.bin")
     said = lab.refusal("prepare.py", "score", SOURCE="small.txt")
-    assert "val.bin is damaged: run prepare.py again" in said
+    assert "dev.bin is damaged: run prepare.py again" in said
 
 
 def test_scoring_before_training_says_so(lab: Lab, small: Path) -> None:

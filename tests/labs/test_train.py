@@ -250,8 +250,7 @@ def test_the_same_weights_come_back_from_the_artifact(
     model = stirred(train)
     prepare.write_artifact(model, CONFIG, tmp_path)
     (tmp_path / "train.py").write_bytes(Path(train.__file__ or "").read_bytes())
-    corpus = SimpleNamespace(vocab_size=300)
-    loaded, device = prepare.load_model(corpus, tmp_path, tmp_path)
+    loaded, device = prepare.load_model(tmp_path, tmp_path)
     ids = random_ids(2, 64)
     with torch.no_grad():
         assert torch.equal(loaded.cpu()(ids), model.eval()(ids))

@@ -7,7 +7,9 @@ The run gets one end of a socket (AUTORESEARCH_HARNESS) and speaks JSON lines ov
     run      {"type": "progress", "step": 7, "loss": 2.1, "tokens": 14336}      any number of times
     run      {"type": "done", "config": {...}, "figures": {...}}                artifact complete
 
-The clock is ours: it starts when `go` is sent and stops when `done` arrives. All of it happens in
+The clock is ours: it starts when `go` is sent and stops when `done` arrives. A lab that hands no
+data over may leave all of this out: the clock then runs from the start of the process to its end,
+which must be a good one and leave an artifact. All of it happens in
 a box (sandbox.py) that holds the experiment's own files and folders, and the data's public facts.
 """
 
@@ -59,8 +61,13 @@ class LocalRunner:
         with start(job, self.tier, self.gpus) as (process, link):
             startup = self._await_ready(job, process, link, began)
             keep_compiled(job)
-            with Neighbours(process) as neighbours:
-                done, seconds = self._train(job, process, link)
+            if startup is None:
+                done, seconds, busy = dict[str, Any](), time.monotonic() - began, 0.0
+                check_in_time(seconds, job.program.budget_seconds)
+            else:
+                with Neighbours(process) as neighbours:
+                    done, seconds = self._train(job, process, link)
+                busy = neighbours.percent
             ending = process.stop()  # the artifact is complete: whatever it still does is cut off
         check_artifact(job)
         figures = numbers(done.get("figures"))
@@ -68,18 +75,25 @@ class LocalRunner:
         peak = max(ending.peak_memory_bytes / 2**20, reported)
         measured = {
             "training_seconds": seconds,
-            "startup_seconds": startup,
+            "startup_seconds": startup or 0.0,
             "peak_memory_mb": peak,
-            "other_cpu_percent": neighbours.percent,
+            "other_cpu_percent": busy,
             "tier": float(self.tier),
         }
         return Outcome(job.artifact, {**figures, **measured}, config_of(done))
 
-    def _await_ready(self, job: Job, process: Supervised, link: "Link", began: float) -> float:
+    def _await_ready(
+        self, job: Job, process: Supervised, link: "Link", began: float
+    ) -> float | None:
+        """Seconds until READY; None for a run that did without, and is over."""
         limit = job.program.limits.startup_seconds
+        if not job.handover:
+            limit += job.program.budget_seconds
         while not any(each.get("type") == "ready" for each in link.receive(0.1)):
             job.tick()
             if link.is_silent and (ending := process.ending(0)) is not None:
+                if not job.handover and ending.exit_code == 0 and job.artifact.is_dir():
+                    return None
                 raise what_ended(job, ending, "before it was ready to train")
             if time.monotonic() - began > limit:
                 raise TimedOut(f"not ready to train after {limit:g} s")

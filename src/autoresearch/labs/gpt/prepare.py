@@ -16,18 +16,23 @@
     python prepare.py --source PATH      another: python, tinystories, climbmix, file, folder
     python prepare.py score              the score of the artifact that train.py left here
 
-A corpus is a folder in the cache: train.bin and val.bin (uint16 tokens, every document behind a
-BOS token), tokenizer.json, and manifest.json, which is written last and holds sizes and digests.
-No text is dropped: val_bpb is the loss over every token of the validation text, divided by the
-exact number of its bytes.
+A corpus is a folder in the cache: train.bin and three held-out splits, dev.bin, confirm.bin and
+final.bin (uint16 tokens, every document behind a BOS token), tokenizer.json, withheld.json (where
+the text came from), and manifest.json, which is written last and holds sizes and digests. val_bpb
+is the loss over every token of the dev split, divided by the exact number of its bytes.
+
+Scoring is claim, then prove: a process that runs the model claims the loss of every token, then a
+fresh one, which sees only the text before a token, must give the same at sampled positions.
 
 Environment: AUTORESEARCH_SOURCE (instead of SOURCE), AUTORESEARCH_CACHE (~/.cache/autoresearch),
 AUTORESEARCH_BUDGET (seconds of training), AUTORESEARCH_SEED, AUTORESEARCH_SHARDS (hub corpora),
 HF_ENDPOINT, HF_TOKEN, HF_HOME as everywhere. A harness that runs train.py also sets
 AUTORESEARCH_HARNESS (a socket), AUTORESEARCH_MANIFEST, AUTORESEARCH_ARTIFACT, AUTORESEARCH_TREE
-and AUTORESEARCH_RESULT; by hand none of them is needed.
+and AUTORESEARCH_RESULT, and for scoring AUTORESEARCH_SPLITS, _BOX, _REFERENCE, _CLAIM and
+_INCUMBENT (docs/lab.md); by hand none of them is needed, and dev alone is scored.
 
-Not covered here: confinement. A train.py run by hand can do whatever its user can.
+Not covered here: confinement. A train.py run by hand can do whatever its user can, and without a
+box the two processes of an audit can talk to each other through files.
 """
 
 import argparse
@@ -38,6 +43,7 @@ import fcntl
 import hashlib
 import importlib.util
 import inspect
+import itertools
 import json
 import math
 import os
@@ -49,6 +55,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -65,6 +72,16 @@ SOURCE = (
 )
 TIME_BUDGET = 300.0  # seconds of training
 EVAL_BATCH = 16  # rows scored at once; fixed, so that every experiment is scored alike
+HELD_OUT = ("dev", "confirm", "final")  # for the search, for a second opinion, sealed
+CONFIG_BYTES = 2**18  # largest config.json of an artifact
+
+# The audit: how far a claimed loss may be from the proven one, in nats. See "The audit" below.
+AUDIT_POSITIONS = 256  # at most; a short text has fewer, because no two may share a document
+AUDIT_LARGEST = (0.05, 0.15)  # allowed at one position: at least, and at most
+AUDIT_SPREAD = (0.01, 0.03)  # standard deviation that rounding may have, in the same way
+AUDIT_FACTOR = 4.0  # in between: so many times what the baseline showed
+AUDIT_MEAN = 0.001  # the mean may be too good by this, and by chance:
+AUDIT_MEAN_ERRORS = 4.0  # so many standard errors
 
 SPECIAL_TOKENS = ("<|bos|>", "<|reserved_1|>", "<|reserved_2|>", "<|reserved_3|>")
 # GPT-4's split pattern, with numbers cut in groups of at most two digits: better for small
@@ -81,7 +98,23 @@ CHUNK_BYTES = 4_000_000  # text tokenised at a time
 DIGEST_WHOLE_BYTES = 256 * 2**20  # larger files are digested by samples
 PYTHON_FILE_BYTES = 200_000  # larger standard library files are mostly tables: left out
 PYTHON_LETTERS = 0.40  # a file with a smaller share of letters is a table: left out
-SHARED_SHINGLES = 0.30  # files that share more of their 3-line shingles are near-duplicates
+SHARED_SHINGLES = 0.30  # texts that share more of the shorter one's shingles are near-duplicates
+SHINGLE_BYTES = 64  # a shingle of any text; of files in groups it is three lines
+SHINGLE_EVERY = 16  # one in so many is looked at, chosen by its content
+WITHHELD_FILES = 500  # of a local corpus are named one by one; of more the folder is
+COMMON_SHINGLE = 16  # a shingle in more documents than this is boilerplate
+
+# Sources that no trainer imports, so that a sandbox can hide those that hold held-out text.
+UNUSED_FOLDERS = {"test", "tests", "idlelib", "turtledemo", "lib2to3", "tkinter"}
+# Some distributions leave these folders out: then whole modules that nobody needs to train. None
+# of them is imported by torch, numpy, safetensors or torch.compile; a test looks.
+UNUSED_MODULES = {
+    "aifc", "asynchat", "asyncore", "cgi", "cgitb", "chunk", "crypt", "curses", "dbm", "ensurepip",
+    "fileinput", "ftplib", "imaplib", "imghdr", "mailbox", "mailcap", "modulefinder", "msilib",
+    "nntplib", "pipes", "poplib", "pyclbr", "pydoc", "pydoc_data", "sched", "smtpd",
+    "smtplib", "sndhdr", "sunau", "tabnanny", "telnetlib", "this", "trace", "turtle", "uu", "wave",
+    "webbrowser", "wsgiref", "xdrlib", "xmlrpc", "zipapp",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,14 +123,14 @@ class Shape:
 
     vocab_size: int
     seq_len: int  # context length of training rows and of every evaluation row
-    val_bytes: int  # size of the validation text, about
-    val_document_bytes: int  # a longer validation document is cut here: no file may dominate
+    held_out_bytes: tuple  # sizes of dev, confirm and final, about
+    document_bytes: int  # a longer held-out document is cut here: no file may dominate
 
 
 SHAPES = {
-    "small": Shape(1024, 512, 300_000, 4_096),
-    "tinystories": Shape(4096, 512, 2_000_000, 8_192),
-    "large": Shape(8192, 2048, 8_000_000, 65_536),
+    "small": Shape(1024, 512, (300_000, 200_000, 300_000), 3_072),
+    "tinystories": Shape(4096, 512, (2_000_000, 1_000_000, 2_000_000), 8_192),
+    "large": Shape(8192, 2048, (8_000_000, 4_000_000, 8_000_000), 65_536),
 }
 
 
@@ -107,7 +140,7 @@ class HubCorpus:
 
     repo: str
     train: str  # shard name with a number in it, or one file
-    val: str  # the pinned validation shard; the same file: its first rows are the validation text
+    val: str  # the pinned shard of held-out text; the same file: its first rows are held out
     shards: int  # how many there are
 
 
@@ -153,19 +186,51 @@ class Cheat(Exception):
 
 
 # ------------------------------------------------------------------------------------------------
-# Documents: every source is (train, val), two lists or iterators of bytes
+# Documents: every source gives Documents
 # ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Documents:
+    """A corpus as text."""
+
+    train: object  # list or iterator of bytes
+    held_out: dict  # split -> list of bytes
+    withheld: list  # files that hold held-out text, or training text before its time
 
 
 def python_documents(shape):
     """The standard library's own sources: always there, nothing downloaded.
 
     Generated files and tables are left out. Near-duplicate files form a group, and a group is
-    never on both sides of the split.
+    never on two sides of the split. Held-out text comes only from files that no trainer imports.
     """
-    files = [(name, Path(path).read_bytes()) for name, path, *_ in python_listing()]
+    paths = {name: path for name, path, *_ in python_listing()}
+    files = [(name, Path(path).read_bytes()) for name, path in paths.items()]
     files = [(name, text) for name, text in files if not is_table(text)]
-    return split_by_group(near_duplicates(files), shape)
+    groups = in_order(near_duplicates(files))
+    wanted = wanted_bytes(sum(len(text) for _, text in files), shape)
+    pool = [group for group in groups if all(is_unused(name, folders=True) for name, _ in group)]
+    cut = one_head
+    if sum(len(head(text, shape.document_bytes)) for group in pool for _, text in group) < sum(
+        wanted
+    ):  # no test suite here: take modules, and all of their text
+        pool = [group for group in groups if all(is_unused(name) for name, _ in group)]
+        cut = all_pieces
+        share = 0.9 * sum(len(text) for group in pool for _, text in group) / sum(wanted)
+        wanted = [int(size * min(1.0, share)) for size in wanted]
+    held_out, seen, used = hold_out(pool, shape, wanted, cut)
+    names = {name for group in used for name, _ in group}
+    train = [text for group in groups for name, text in group if name not in names]
+    return Documents(
+        list(apart(train, seen)), held_out, sorted(os.path.realpath(paths[name]) for name in names)
+    )
+
+
+def is_unused(name, folders=False):
+    """True for a source file that no trainer imports."""
+    parts = Path(name).with_suffix("").parts
+    return bool(UNUSED_FOLDERS & set(parts[:-1])) or (not folders and parts[0] in UNUSED_MODULES)
 
 
 def python_listing():
@@ -195,7 +260,7 @@ def is_table(text):
 
 
 def near_duplicates(files):
-    """[(name, text)] -> [[text, ...], ...]: groups of files that share many 3-line shingles."""
+    """[(name, text)] -> [[(name, text), ...], ...]: groups that share many 3-line shingles."""
     owners, sizes = {}, []
     for number, (_, text) in enumerate(files):
         lines = [line.strip() for line in text.split(b"\n") if line.strip()]
@@ -205,7 +270,7 @@ def near_duplicates(files):
             owners.setdefault(shingle, []).append(number)
     shared = {}
     for sharers in owners.values():
-        if 1 < len(sharers) <= 16:  # a shingle in more files is boilerplate
+        if 1 < len(sharers) <= COMMON_SHINGLE:
             for i, first in enumerate(sharers):
                 for second in sharers[i + 1 :]:
                     shared[first, second] = shared.get((first, second), 0) + 1
@@ -220,8 +285,8 @@ def near_duplicates(files):
         if count > SHARED_SHINGLES * min(sizes[first], sizes[second]):
             group[find(first)] = find(second)
     groups = {}
-    for number, (_, text) in enumerate(files):
-        groups.setdefault(find(number), []).append(text)
+    for number, file in enumerate(files):
+        groups.setdefault(find(number), []).append(file)
     return list(groups.values())
 
 
@@ -229,19 +294,111 @@ def hash_bytes(text):
     return hashlib.blake2b(text, digest_size=8).digest()
 
 
-def split_by_group(groups, shape):
-    """Groups of documents -> (train, val): whole groups, in an order that only their text decides.
+def in_order(groups):
+    """Groups of (name, text) in an order that only their text decides."""
+    return sorted(groups, key=lambda group: hash_bytes(b"split" + group[0][1]))
 
-    Validation documents are cut at a line end after `val_document_bytes`: many short documents
-    judge a model more evenly than a few long ones. What is cut off is not trained on either.
+
+def wanted_bytes(total, shape):
+    """Sizes of the held-out splits; of a small corpus dev is a tenth, and the others as fits."""
+    scale = min(1.0, total / 10 / shape.held_out_bytes[0])
+    return [int(size * scale) for size in shape.held_out_bytes]
+
+
+def hold_out(groups, shape, wanted, cut):
+    """Fill the held-out splits from groups of (name, text), one after the other.
+
+    Returns ({split: texts}, what is held out as Seen, the groups that are used up). Many short
+    documents judge a model more evenly than a few long ones, so `cut` shortens them; what is cut
+    off is not trained on either. A group that is too like another split's text is in no split.
     """
-    groups = sorted(groups, key=lambda group: hash_bytes(b"split" + group[0]))
-    wanted = min(shape.val_bytes, sum(len(text) for group in groups for text in group) // 10)
-    val, size = [], 0
-    while size < wanted and len(groups) > 1:
-        val += [head(text, shape.val_document_bytes) for text in groups.pop()]
-        size = sum(map(len, val))
-    return [text for group in groups for text in group], val
+    held_out, seen, used, groups = {}, Seen(), [], iter(groups)
+    for name, size in zip(HELD_OUT, wanted, strict=True):
+        texts = []
+        while sum(map(len, texts)) < max(1, size):
+            group = next(groups, None)
+            if group is None:
+                raise Problem("too little text to train on and to validate with")
+            parts = [part for _, text in group for part in cut(text, shape.document_bytes)]
+            used.append(group)
+            if not any(seen.like(parts)):
+                texts += parts
+        held_out[name] = texts
+        seen.add(texts)
+    return held_out, seen, used
+
+
+def one_head(text, limit):
+    return [head(text, limit)]
+
+
+def all_pieces(text, limit):
+    return pieces(text, limit // 2)
+
+
+class Seen:
+    """Texts that others must not be like: their shingles, and whose they are."""
+
+    def __init__(self):
+        self._whole, self._sizes = set(), np.empty(0, np.int64)
+        self._shingles, self._owners = np.empty(0, np.uint32), np.empty(0, np.int64)
+
+    def add(self, texts):
+        shingles, owners = shingles_of(texts)
+        sizes = np.bincount(owners, minlength=len(texts))
+        shingles = np.concatenate([self._shingles, shingles])
+        owners = np.concatenate([self._owners, owners + len(self._sizes)])
+        order = np.argsort(shingles, kind="stable")
+        self._shingles, self._owners = shingles[order], owners[order]
+        self._sizes = np.concatenate([self._sizes, sizes])
+        self._whole.update(texts)
+
+    def like(self, texts):
+        """For each text: is it a near-duplicate of one of these?"""
+        shingles, which = shingles_of(texts)
+        first = np.searchsorted(self._shingles, shingles)
+        count = np.searchsorted(self._shingles, shingles, "right") - first
+        known = (count > 0) & (count <= COMMON_SHINGLE)
+        sizes = np.bincount(which, minlength=len(texts))
+        pairs = which[known] * max(1, len(self._sizes)) + self._owners[first[known]]
+        pairs, shared = np.unique(pairs, return_counts=True)
+        whose, owner = np.divmod(pairs, max(1, len(self._sizes)))
+        shorter = np.minimum(sizes[whose], self._sizes[owner])
+        found = {*whose[(shared > 2) & (shared > SHARED_SHINGLES * shorter)].tolist()}
+        return [number in found or text in self._whole for number, text in enumerate(texts)]
+
+
+def shingles_of(texts):
+    """(hash uint32, number of its text) of some of the texts' windows of SHINGLE_BYTES bytes.
+
+    Bytes, not lines or words, because prose may have no lines. Which windows are looked at is
+    decided by their own hash, so two texts that share one look at it both.
+    """
+    data, ends = np.frombuffer(b"".join(texts), np.uint8), np.cumsum([*map(len, texts)])
+    places, hashes = [], []
+    for start in range(0, len(data), 2**17):  # so many at once stay in a CPU's cache
+        rolling, step = data[start : start + 2**17 + SHINGLE_BYTES - 1].astype(np.uint32), 1
+        while step < min(SHINGLE_BYTES, len(rolling)):
+            factor = np.uint32(pow(0x9E3779B1, step, 2**32))
+            rolling, step = rolling[:-step] + factor * rolling[step:], 2 * step
+        if step == SHINGLE_BYTES:
+            rolling ^= rolling >> np.uint32(15)
+            rolling *= np.uint32(0x85EBCA6B)
+            chosen = np.flatnonzero(rolling < np.uint32(2**32 // SHINGLE_EVERY))
+            places.append(chosen + start)
+            hashes.append(rolling[chosen])
+    if not places:
+        return np.empty(0, np.uint32), np.empty(0, np.int64)
+    places, hashes = np.concatenate(places), np.concatenate(hashes)
+    which = np.searchsorted(ends, places, "right")
+    whole = places + SHINGLE_BYTES <= ends[which]
+    return hashes[whole], which[whole]
+
+
+def apart(train, seen):
+    """Training texts without those that are like held-out ones."""
+    for batch in chunks(train):
+        yield from (text for text, like in zip(batch, seen.like(batch), strict=True) if not like)
 
 
 def head(text, limit):
@@ -256,13 +413,20 @@ def local_documents(path, shape):
     if not texts:
         raise Problem(f"{path}: no text in it")
     if len(texts) < 64:  # a few long files: cut them, so that there is something to split
-        texts = [piece for text in texts for piece in pieces(text, shape.val_document_bytes)]
-    if len(texts) < 2:
-        raise Problem(f"{path}: too little text to train on and to validate with")
+        texts = [piece for text in texts for piece in pieces(text, shape.document_bytes)]
     groups = {}
-    for text in texts:
-        groups.setdefault(hash_bytes(text), []).append(text)  # exact duplicates stay together
-    return split_by_group(list(groups.values()), shape)
+    for text in texts:  # exact duplicates stay together
+        groups.setdefault(hash_bytes(text), []).append((None, text))
+    groups = in_order(groups.values())
+    try:
+        wanted = wanted_bytes(sum(map(len, texts)), shape)
+        held_out, seen, used = hold_out(groups, shape, wanted, one_head)
+    except Problem as problem:
+        raise Problem(f"{path}: {problem.code}") from None
+    train = list(apart([text for group in groups[len(used) :] for _, text in group], seen))
+    files = [file for _, file, *_ in local_listing(path)]
+    many = len(files) > WITHHELD_FILES
+    return Documents(train, held_out, [str(Path(path).expanduser().resolve())] if many else files)
 
 
 def local_listing(path):
@@ -325,19 +489,19 @@ def pieces(text, limit):
 
 
 def hub_documents(corpus, shape):
-    """Training shards and the pinned validation shard; downloaded first where they are missing."""
+    """Training shards and the pinned shard of held-out text; downloaded first where missing."""
     names = [corpus.train.format(number) for number in range(hub_shards(corpus))]
     paths = download(corpus.repo, list(dict.fromkeys([*names, corpus.val])))
-    val = []
-    for text in parquet_documents(paths[corpus.val]):
-        val.append(head(text, shape.val_document_bytes))
-        if (
-            sum(map(len, val[-100:]))
-            and len(val) % 100 == 0
-            and sum(map(len, val)) > shape.val_bytes
-        ):
-            break
-    skip = {corpus.val: len(val)}
+    texts = parquet_documents(paths[corpus.val])
+    some, wanted = list(up_to(sum(shape.held_out_bytes), texts)), shape.held_out_bytes
+    if (found := sum(map(len, some))) < sum(wanted):  # less than there should be
+        wanted = [int(0.9 * size * found / sum(wanted)) for size in wanted]
+    groups = ([(None, text)] for text in itertools.chain(some, texts))
+    try:
+        held_out, seen, used = hold_out(groups, shape, wanted, one_head)
+    except Problem as problem:
+        raise Problem(f"{corpus.repo}: {problem.code}") from None
+    skip = {corpus.val: len(used)}
 
     def train():
         for name in names:
@@ -345,7 +509,15 @@ def hub_documents(corpus, shape):
                 if number >= skip.get(name, 0):
                     yield text
 
-    return train(), val
+    withheld = sorted(str(path.resolve()) for path in paths.values())
+    return Documents(apart(train(), seen), held_out, withheld)
+
+
+def up_to(size, texts):
+    """The first texts, together of about this size."""
+    while size > 0 and (text := next(texts, None)):
+        size -= len(text)
+        yield text
 
 
 def hub_shards(corpus):
@@ -543,12 +715,11 @@ class Corpus:
     seq_len: int
     bos: int
     train_tokens: int
-    val_tokens: int
-    val_bytes: int
+    held_out: dict  # split -> {"bytes", "tokens", "documents"}
     digests: dict
 
     def tokens(self, name):
-        """uint16 tokens of train.bin or val.bin, mapped; verified first."""
+        """uint16 tokens of train.bin, dev.bin, ..., mapped; verified first."""
         self.verify(name)
         return np.memmap(self.folder / name, dtype=np.uint16, mode="r")
 
@@ -557,13 +728,20 @@ class Corpus:
             if digest(self.folder / name) != self.digests[name]:
                 raise Problem(f"{self.folder / name} is damaged: run prepare.py again")
 
+    def withheld(self):
+        """What nobody may read who trains or scores: tokens, and where the text came from."""
+        self.verify("withheld.json")
+        sources = json.loads((self.folder / "withheld.json").read_text())
+        return [*(str(self.folder / name) for name in TOKEN_FILES), *sources]
+
     def token_bytes(self):
         self.verify("tokenizer.json")
         tokens = json.loads((self.folder / "tokenizer.json").read_text())["tokens"]
         return np.array([*(len(base64.b64decode(t)) for t in tokens), *[0] * len(SPECIAL_TOKENS)])
 
 
-FILES = ("train.bin", "val.bin", "tokenizer.json")
+TOKEN_FILES = ("train.bin", *(f"{name}.bin" for name in HELD_OUT))
+FILES = (*TOKEN_FILES, "tokenizer.json", "withheld.json")
 
 
 def digest(path):
@@ -585,14 +763,17 @@ def digest(path):
 def cache_folder(source):
     """Keyed by all that shapes the corpus: its files, the constants, the code that builds it."""
     code = (
-        python_documents, is_table, near_duplicates, split_by_group, head, local_documents, pieces,
+        python_documents, is_unused, is_table, near_duplicates, in_order, wanted_bytes, hold_out,
+        one_head, all_pieces, Seen, shingles_of, apart, head, local_documents, pieces,
         read_documents, parquet_documents, hub_documents, Tokenizer, write_corpus, encode_all,
     )  # fmt: skip
     facts = {
         "listing": listing(source),
         "shape": repr(shape_of(source)),
         "constants": [SPLIT_PATTERN, SPECIAL_TOKENS, TOKENIZER_SAMPLE_BYTES, TOKENIZER_PIECE_BYTES],
-        "filters": [PYTHON_FILE_BYTES, PYTHON_LETTERS, SHARED_SHINGLES, GENERATED.pattern.decode()],
+        "filters": [PYTHON_FILE_BYTES, PYTHON_LETTERS, GENERATED.pattern.decode()],
+        "unused": [sorted(UNUSED_FOLDERS), sorted(UNUSED_MODULES)],
+        "shingles": [SHARED_SHINGLES, SHINGLE_BYTES, SHINGLE_EVERY, COMMON_SHINGLE],
         "code": [inspect.getsource(each) for each in code],
     }
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
@@ -657,29 +838,32 @@ def one_at_a_time(folder):
 
 
 def write_corpus(source, folder):
-    """train.bin, val.bin, tokenizer.json, and last manifest.json."""
+    """The tokens of every split, tokenizer.json, withheld.json, and last manifest.json."""
     shape = shape_of(source)
-    train, val = documents(source, shape)
-    sample, train = take_sample(train)
+    found = documents(source, shape)
+    sample, train = take_sample(found.train)
     say(f"training the tokenizer on {sum(map(len, sample)) / 1e6:.1f} MB")
     tokenizer = Tokenizer.train(sample, shape.vocab_size)
     tokenizer.save(folder / "tokenizer.json")
+    (folder / "withheld.json").write_text(json.dumps(found.withheld))
     train_tokens = encode_all(tokenizer, train, folder / "train.bin")
-    val_tokens = encode_all(tokenizer, val, folder / "val.bin")
-    val_bytes = sum(map(len, val))
-    counted = tokenizer.token_bytes()[np.fromfile(folder / "val.bin", dtype=np.uint16)]
-    if counted.sum(dtype=np.int64) != val_bytes:
-        raise Problem("the tokens' bytes are not the text's bytes: please report this")
-    if train_tokens <= shape.seq_len or val_tokens < 2:
+    if train_tokens <= shape.seq_len:
         raise Problem(f"{source}: too little text to train on and to validate with")
+    sizes, token_bytes = {}, tokenizer.token_bytes()
+    for name, texts in found.held_out.items():
+        tokens = encode_all(tokenizer, texts, folder / f"{name}.bin")
+        size = sum(map(len, texts))
+        sizes[name] = {"bytes": size, "tokens": tokens, "documents": len(texts)}
+        counted = token_bytes[np.fromfile(folder / f"{name}.bin", dtype=np.uint16)]
+        if counted.sum(dtype=np.int64) != size:
+            raise Problem("the tokens' bytes are not the text's bytes: please report this")
     facts = {
         "source": source,
         "vocab_size": tokenizer.vocab_size,
         "seq_len": shape.seq_len,
         "bos": tokenizer.bos,
         "train_tokens": train_tokens,
-        "val_tokens": val_tokens,
-        "val_bytes": val_bytes,
+        "held_out": sizes,
         "digests": {name: digest(folder / name) for name in FILES},
     }
     with open(folder / "manifest.json", "w") as file:
@@ -691,7 +875,7 @@ def write_corpus(source, folder):
 def take_sample(train):
     """(documents for the tokenizer, all documents): evenly spread where they lie in memory."""
     if isinstance(train, list):
-        stride = max(1, sum(map(len, train)) // TOKENIZER_SAMPLE_BYTES)
+        stride = max(1, round(sum(map(len, train)) / TOKENIZER_SAMPLE_BYTES))
         return train[::stride], train
     sample, size = [], 0
     for text in train:
@@ -907,80 +1091,366 @@ IMPORTED = time.time()
 # ------------------------------------------------------------------------------------------------
 
 
-def val_rows(corpus):
-    """(inputs, targets) [rows, seq_len] uint16: the whole validation text, in order, each token a
-    target exactly once; the last row is filled up with BOS, which has no bytes and never counts."""
-    tokens, length = corpus.tokens("val.bin"), corpus.seq_len
+@dataclass(frozen=True)
+class Text:
+    """A held-out split as rows: every token a target exactly once, in order. The last row is
+    filled up with BOS, which has no bytes and never counts."""
+
+    name: str
+    inputs: np.ndarray  # uint16 [rows, seq_len]
+    targets: np.ndarray  # the same shape
+    documents: np.ndarray  # int64 [rows * seq_len + 1]: the document of each token
+    counted: np.ndarray  # bool [rows, seq_len]: the target has bytes
+
+
+def held_out_text(corpus, name):
+    tokens, length = corpus.tokens(f"{name}.bin"), corpus.seq_len
     rows = math.ceil((len(tokens) - 1) / length)
     padded = np.full(rows * length + 1, corpus.bos, dtype=np.uint16)
     padded[: len(tokens)] = tokens
-    return padded[:-1].reshape(rows, length), padded[1:].reshape(rows, length)
-
-
-def score(corpus, artifact, tree):
-    """{"val_bpb": bits per byte, ...} of an artifact, computed from the losses that a separate
-    process claims for every validation token. This process never runs the experiment's code."""
-    _, targets = val_rows(corpus)
-    with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
-        claim = Path(folder) / "losses.bin"
-        paths = {
-            "MANIFEST": corpus.folder / "manifest.json",
-            "ARTIFACT": artifact,
-            "TREE": tree,
-            "RESULT": claim,
-        }
-        given = os.environ | {
-            f"AUTORESEARCH_{name}": str(path.resolve()) for name, path in paths.items()
-        }
-        command = [sys.executable, "-I", __file__, "claim"]
-        done = subprocess.run(command, env=given, cwd=tree, check=False, stdin=subprocess.DEVNULL)
-        if done.returncode == 3:
-            raise SystemExit(3)
-        if done.returncode or not claim.exists():
-            raise SystemExit(1)
-        losses = np.fromfile(claim, dtype=np.float32)
-    if losses.size != targets.size:
-        raise Cheat(f"{losses.size} losses came back for {targets.size} tokens")
-    return judge_losses(losses.reshape(targets.shape), targets, corpus)
-
-
-def judge_losses(losses, targets, corpus):
-    """Losses in nats, float [rows, time] -> the score."""
+    targets = padded[1:].reshape(rows, length)
+    documents = np.cumsum(padded == corpus.bos)
     counted = corpus.token_bytes()[targets] > 0
-    if not np.isfinite(losses[counted]).all():
+    return Text(name, padded[:-1].reshape(rows, length), targets, documents, counted)
+
+
+def score(corpus, artifact, tree, splits=("dev",)):
+    """{"val_bpb": bits per byte of the first split, ...} of an artifact: claimed, then proven.
+    This process never runs the experiment's code, and imports no torch."""
+    texts = [held_out_text(corpus, name) for name in splits]
+    check_artifact(artifact)
+    inputs, targets = (
+        np.concatenate([getattr(t, k) for t in texts]) for k in ("inputs", "targets")
+    )
+    # Both load the model now. The second gets its question when the first is dead.
+    with Model(corpus, artifact, tree) as claimer, Model(corpus, artifact, tree) as prover:
+        claimed = claimer.losses(inputs, targets)
+        claimer.stop()
+        split_at = np.cumsum([len(text.inputs) for text in texts])[:-1]
+        losses = dict(zip(splits, np.split(claimed, split_at), strict=True))
+        result = {text.name: judge_losses(losses[text.name], text, corpus) for text in texts}
+        positions, weights = choose(texts, losses, known_losses("INCUMBENT", losses))
+        logits = prover.logits(question(corpus, inputs, positions), positions[:, 1])
+    rows, places = positions.T
+    proven = losses_of(logits, targets[rows, places])
+    result |= compare(claimed[rows, places].astype(np.float64), proven, weights, reference())
+    if env("CLAIM") and "dev" in losses:
+        losses["dev"].tofile(env("CLAIM"))
+    first = splits[0]
+    facts = {
+        "val_bytes": corpus.held_out[first]["bytes"],
+        "val_tokens": int(texts[0].counted.sum()),
+    }
+    return {"val_bpb": result.pop("dev", result.get(first)), **result, **facts}
+
+
+def check_artifact(artifact):
+    """Weights and a configuration, both plain files of data."""
+    for name in ("config.json", "model.safetensors"):
+        if (artifact / name).is_symlink() or not (artifact / name).is_file():
+            raise Cheat(f"the artifact's {name} is missing, or no plain file")
+    if (artifact / "config.json").stat().st_size > CONFIG_BYTES:
+        raise Cheat(f"the artifact's config.json is larger than {CONFIG_BYTES // 1024} KB")
+    try:
+        if not isinstance(json.loads((artifact / "config.json").read_bytes()), dict):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise Cheat("the artifact's config.json is no JSON object") from None
+    with open(artifact / "model.safetensors", "rb") as file:
+        head_bytes, size = int.from_bytes(file.read(8), "little"), os.fstat(file.fileno()).st_size
+        if not 2 <= head_bytes <= size - 8 or file.read(1) != b"{":
+            raise Cheat("the artifact's model.safetensors is no safetensors file")
+
+
+def judge_losses(losses, text, corpus):
+    """Losses in nats, float [rows, time] -> bits per byte."""
+    counted = losses[text.counted]
+    if not np.isfinite(counted).all():
         raise Cheat("the model's losses are not finite numbers")
-    if (losses[counted] < -1e-4).any():
+    if (counted < -1e-4).any():
         raise Cheat("a loss below zero: the model's outputs are not logits")
-    nats = losses[counted].sum(dtype=np.float64)
-    facts = {"val_bytes": corpus.val_bytes, "val_tokens": int(counted.sum())}
-    return {"val_bpb": float(nats / (math.log(2) * corpus.val_bytes)), **facts}
+    return float(
+        counted.sum(dtype=np.float64) / (math.log(2) * corpus.held_out[text.name]["bytes"])
+    )
 
 
-def claim(corpus, artifact, tree, result):
-    """Run the experiment's model over the validation rows; write the loss of every token."""
+def known_losses(name, losses):
+    """The dev losses in the file that AUTORESEARCH_<name> names; None where there are none that
+    fit."""
+    if not env(name) or "dev" not in losses or not Path(env(name)).is_file():
+        return None
+    found = np.fromfile(env(name), dtype=np.float32)
+    return found.reshape(losses["dev"].shape) if found.size == losses["dev"].size else None
+
+
+# ------------------------------------------------------------------------------------------------
+# The audit: a fresh process that has never seen what follows must come to the same losses
+#
+# It gets rows whose text ends where it is asked for the next token; unrelated training text fills
+# them up, and they come in another order. So it cannot look ahead, use other rows, or have learned
+# from the text, even if it knows that it is being audited. It gives all the logits: the softmax is
+# taken here. What agrees is causal, normalised, deterministic, and free of state.
+#
+# Tolerances. Both times the batches have the same shape, so that honest models agree to 1e-5 where
+# the device's kernels treat all rows alike. Where they do not, one that computes in bf16 may differ
+# by a unit in the last place of a logit, 1/32 nat or so, with either sign: a single position may
+# differ by AUDIT_LARGEST. What is allowed grows with what the baseline showed on this machine, but
+# only up to a cap: a noisy baseline must not open the door. A cheat could hide below that, so the
+# mean is tested, too: rounding has no direction. It may be too good by AUDIT_MEAN and what chance
+# explains, where chance is the spread that was found, but never more than AUDIT_SPREAD. So what can
+# hide in the score is 0.005 nats a token with 90 positions, and 0.0035 with 256.
+# ------------------------------------------------------------------------------------------------
+
+
+def choose(texts, losses, incumbent):
+    """Positions to prove, int64 [n, 2] (row, place), and the weight of each in the mean.
+
+    Half of them uniform, half in proportion to the square of what each wins over the incumbent:
+    where a leak would show. With weights of uniform / mixed probability the mean is that of all
+    positions, and no weight is more than 2. No two rows show the same document: else one would
+    hold what follows the other.
+    """
+    chance = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
+    counted = np.concatenate([text.counted for text in texts])
+    uniform = counted.ravel() / counted.sum()
+    gains = np.zeros(counted.shape)
+    if incumbent is not None:
+        won = np.nan_to_num(incumbent - losses["dev"], nan=0.0, posinf=0.0).clip(min=0.0)
+        gains[: len(won)] = np.square(won, dtype=np.float64)
+        gains *= counted
+    gains = gains.ravel() / gains.sum() if gains.any() else uniform
+    tries = [chance.choice(counted.size, 16 * AUDIT_POSITIONS, p=p) for p in (gains, uniform)]
+    first, last = shown_documents(texts)
+    used, chosen = np.zeros(last[-1, -1] + 1, dtype=bool), []
+    for flat in np.stack(tries, 1).ravel():
+        row, place = divmod(int(flat), counted.shape[1])
+        shown = used[first[row] : last[row, place] + 1]
+        if not shown.any():
+            shown[:] = True
+            chosen.append(flat)
+        if len(chosen) == AUDIT_POSITIONS:
+            break
+    chosen = chance.permutation(chosen)
+    weights = uniform[chosen] / (0.5 * uniform[chosen] + 0.5 * gains[chosen])
+    return np.stack(np.divmod(chosen, counted.shape[1]), 1), weights
+
+
+def shown_documents(texts):
+    """The first document of every row [rows], and that of every target [rows, seq_len]; numbered
+    through all texts."""
+    first, last, before = [], [], 0
+    for text in texts:
+        first.append(text.documents[:-1].reshape(text.inputs.shape)[:, 0] + before)
+        last.append(text.documents[1:].reshape(text.inputs.shape) + before)
+        before = last[-1][-1, -1]
+    return np.concatenate(first), np.concatenate(last)
+
+
+def question(corpus, inputs, positions):
+    """The rows to ask about: text up to the position, then training text from anywhere."""
+    train = np.memmap(corpus.folder / "train.bin", dtype=np.uint16, mode="r")
+    chance = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
+    rows = inputs[positions[:, 0]].copy()
+    starts = chance.integers(0, len(train) - corpus.seq_len, len(rows))
+    for row, place, start in zip(rows, positions[:, 1], starts, strict=True):
+        row[place + 1 :] = train[start : start + len(row) - place - 1]
+    return rows
+
+
+def reference():
+    """What the audit of the baseline found; {} where that is not known."""
+    try:
+        return json.loads(Path(env("REFERENCE")).read_text()) if env("REFERENCE") else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def losses_of(logits, wanted):
+    """Logits [n, vocab], tokens [n] -> losses in nats, float64 [n]."""
+    logits = logits.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        logits = logits - logits.max(1, keepdims=True)
+        losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(wanted)), wanted]
+    if not np.isfinite(losses).all():
+        raise Cheat("the model's losses are not finite numbers")
+    return losses
+
+
+def compare(claimed, proven, weights, known):
+    """Facts of the audit. Raises Cheat when the claims are not what was proven."""
+    difference, ahead = claimed - proven, "the losses depend on more than the text before a token"
+    mean = float(np.average(difference, weights=weights))
+    largest, spread = float(np.abs(difference).max()), float(difference.std())
+    allowed = within(AUDIT_LARGEST, known.get("audit_largest_difference"))
+    explained = min(spread, within(AUDIT_SPREAD, known.get("audit_spread")))
+    error = math.sqrt(np.square(weights).sum()) / weights.sum()  # of a mean, for a spread of 1
+    if wrong := int((np.abs(difference) > allowed).sum()):
+        worst = difference[np.abs(difference).argmax()]
+        raise Cheat(
+            f"{ahead}: at {wrong} of {len(difference)} sampled positions the claimed loss is not "
+            f"the proven one (by up to {worst:+.3g} nats, {allowed:.2g} allowed)"
+        )
+    if mean < -AUDIT_MEAN - AUDIT_MEAN_ERRORS * error * explained:
+        raise Cheat(
+            f"{ahead}: in the mean of {len(difference)} sampled positions the claimed loss is "
+            f"{-mean:.2g} nats lower than the proven one"
+        )
+    return {
+        "audit_positions": len(difference),
+        "audit_mean_difference": mean,
+        "audit_interval": 1.96 * error * spread,
+        "audit_largest_difference": largest,
+        "audit_spread": spread,
+        "audit_tolerance": allowed,
+    }
+
+
+def within(limits, shown):
+    """AUDIT_FACTOR times what the baseline showed, within limits."""
+    return min(max(AUDIT_FACTOR * (shown or 0.0), limits[0]), limits[1])
+
+
+class Model:
+    """A process that runs the experiment's model, in a box of its own where there is one.
+
+    It knows nothing but what is written to it, and answers over a descriptor of its own, because
+    a model may print. What it prints goes to our standard error.
+    """
+
+    def __init__(self, corpus, artifact, tree):
+        self._corpus = corpus
+        self._reader, writer = os.pipe()
+        argv = [*json.loads(env("BOX") or "[]"), sys.executable, "-I", __file__, "model"]
+        given = {k: v for k, v in os.environ.items() if not k.startswith("AUTORESEARCH_")}
+        self._process = subprocess.Popen(
+            argv, cwd=tree, env=given, pass_fds=[writer], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
+        )  # fmt: skip
+        os.close(writer)
+        self._said = b""
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        paths = {"artifact": str(artifact.resolve()), "tree": str(tree.resolve())}
+        self._tell({"answer": writer, **paths})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        os.close(self._reader)
+
+    def losses(self, inputs, targets):
+        """Its loss of every target in nats, float32 of the same shape."""
+        return self._ask(inputs, targets, 1).reshape(targets.shape)
+
+    def logits(self, rows, places):
+        """Its logits at one place of every row, float32 [rows, vocab]."""
+        return self._ask(rows, places, self._corpus.vocab_size).reshape(len(rows), -1)
+
+    def stop(self):
+        """Dead, with all that a box holds, when this returns."""
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join(1)
+        self._process.stdin.close()
+
+    def _ask(self, rows, answers, width):
+        """Rows, filled up to whole batches, and what is asked of them; one float32 [width] back
+        for each of `answers`."""
+        filled, answers = whole_batches(rows), answers.astype(np.uint16)
+        sizes = {"inputs": filled.shape, "answers": answers.shape}
+        sizes["vocab_size"] = self._corpus.vocab_size
+        data = filled.tobytes() + answers.tobytes()
+        threading.Thread(target=self._tell, args=(sizes, data), daemon=True).start()
+        wanted, found = 4 * width * answers.size, bytearray()
+        while len(found) < wanted:
+            part = os.read(self._reader, min(2**20, wanted - len(found)))
+            if not part:
+                raise self._failure()
+            found += part
+        return np.frombuffer(bytes(found), dtype=np.float32)
+
+    def _tell(self, header, data=b""):
+        left = memoryview(json.dumps(header).encode() + b"\n" + data)
+        with contextlib.suppress(OSError, ValueError):  # it is gone: reading will tell
+            while left:
+                left = left[self._process.stdin.write(left) :]
+
+    def _listen(self):
+        """Pass on what it prints; remember the end of it."""
+        with self._process.stdout as output:
+            while part := output.read(65536):
+                self._said = (self._said + part)[-4096:]
+                sys.stderr.write(part.decode("utf-8", "replace"))
+                sys.stderr.flush()
+
+    def _failure(self):
+        """Why there is no whole answer."""
+        try:
+            code = self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            return Cheat("the model process closed its answer and went on")
+        self._listener.join(1)
+        lines = self._said.decode("utf-8", "replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        if code == 3:
+            return Cheat(last.removeprefix("prepare.py: ") or "the model breaks a rule")
+        if code == 0:
+            return Cheat("the model process ended before it had answered")
+        ending = f"exit code {code}" if code > 0 else f"killed by signal {-code}"
+        return Problem(last.removeprefix("prepare.py: ") or f"the model process failed: {ending}")
+
+
+def answer(header, questions):
+    """The life of a model process: load, read the question, run the model, answer."""
+    keep_memory()
+    model, device = load_model(Path(header["artifact"]), Path(header["tree"]))
+    asked = json.loads(questions.readline())
+    inputs, answers = (
+        np.frombuffer(questions.read(2 * math.prod(shape)), dtype=np.uint16).reshape(shape)
+        for shape in (asked["inputs"], asked["answers"])
+    )
+    found = evaluate(model, device, inputs, answers, asked["vocab_size"])
+    with open(header["answer"], "wb") as file:
+        file.write(found.tobytes())
+
+
+def whole_batches(rows):
+    """The rows, and more up to a multiple of EVAL_BATCH: the model sees batches of one size."""
+    return np.pad(rows, ((0, -len(rows) % EVAL_BATCH), (0, 0)))
+
+
+def evaluate(model, device, inputs, answers, vocab_size):
+    """Run the model over whole batches of rows. `answers` are targets [n, time]: float32 losses of
+    the same shape; or places [n]: the logits there, [n, vocab]."""
     import torch
 
-    keep_memory()
-    model, device = load_model(corpus, artifact, tree)
-    inputs, targets = val_rows(corpus)
-    losses = np.empty(targets.shape, dtype=np.float32)
+    found = []
     with torch.inference_mode():
-        for first in range(0, len(inputs), EVAL_BATCH):
+        for first in range(0, len(answers), EVAL_BATCH):
             rows = slice(first, first + EVAL_BATCH)
             ids = torch.from_numpy(inputs[rows].astype(np.int64)).to(device)
-            logits = model(ids)
-            if tuple(logits.shape) != (*ids.shape, corpus.vocab_size):
-                expected = (*ids.shape, corpus.vocab_size)
+            logits, expected = model(ids), (*ids.shape, vocab_size)
+            if tuple(logits.shape) != expected:
                 raise Cheat(f"the model returned {tuple(logits.shape)}, not logits {expected}")
-            wanted = torch.from_numpy(targets[rows].astype(np.int64)).to(device)
-            loss = torch.nn.functional.cross_entropy(
-                logits.float().flatten(0, 1), wanted.flatten(), reduction="none"
-            )
-            losses[rows] = loss.view(ids.shape).cpu().numpy()
-    losses.tofile(result)
+            wanted = torch.from_numpy(answers[rows].astype(np.int64)).to(device)
+            logits = logits[: len(wanted)]
+            if answers.ndim == 1:
+                part = logits[torch.arange(len(wanted), device=device), wanted].float()
+            else:
+                part = torch.nn.functional.cross_entropy(
+                    logits.float().flatten(0, 1), wanted.flatten(), reduction="none"
+                ).view(wanted.shape)
+            found.append(part.cpu().numpy())
+    return np.concatenate(found)
 
 
-def load_model(corpus, artifact, tree):
+def load_model(artifact, tree):
     """(model, device): what train.py's build(config) makes, with the artifact's weights."""
     import torch
     from safetensors.torch import load_model as load_weights
@@ -1026,7 +1496,7 @@ def find_device():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "command", nargs="?", default="prepare", choices=["prepare", "score", "claim"]
+        "command", nargs="?", default="prepare", choices=["prepare", "score", "model"]
     )
     parser.add_argument(
         "--source", default=env("SOURCE") or SOURCE, help="which corpus (default: %(default)s)"
@@ -1051,29 +1521,36 @@ def command_prepare(options):
     print(f"source:           {corpus.source}")
     print(f"folder:           {corpus.folder}")
     print(f"train_tokens_M:   {corpus.train_tokens / 1e6:.2f}")
-    print(f"val_tokens_M:     {corpus.val_tokens / 1e6:.2f}")
-    print(f"val_bytes:        {corpus.val_bytes}")
+    for name in HELD_OUT:
+        print(f"{name + '_bytes:':18}{corpus.held_out[name]['bytes']}")
     print(f"vocab_size:       {corpus.vocab_size}")
     print(f"prepare_seconds:  {time.monotonic() - began:.1f}")
-    manifest = corpus.folder / "manifest.json"
-    return {"manifest": str(manifest), "handover": [str(corpus.folder / "train.bin")]}
+    return {
+        "manifest": str(corpus.folder / "manifest.json"),
+        "handover": [str(corpus.folder / "train.bin")],
+        "withheld": corpus.withheld(),
+    }
 
 
 def command_score(_):
     corpus, artifact = the_corpus(), Path(env("ARTIFACT") or BY_HAND)
     if not (artifact / "config.json").exists():
         raise Problem(f"nothing to score in {artifact}: run `python train.py` first")
-    result = score(corpus, artifact, Path(env("TREE") or Path.cwd()))
+    splits = (env("SPLITS") or HELD_OUT[0]).split(",")
+    if not set(splits) <= set(HELD_OUT):
+        raise Problem(
+            f"AUTORESEARCH_SPLITS is {env('SPLITS')!r}: name some of {','.join(HELD_OUT)}"
+        )
+    result = score(corpus, artifact, Path(env("TREE") or Path.cwd()), splits)
     print(f"val_bpb:          {result['val_bpb']:.6f}")
     return result
 
 
-def command_claim(_):
-    corpus = the_corpus()
-    claim(corpus, Path(env("ARTIFACT")), Path(env("TREE")), Path(env("RESULT")))
+def command_model(_):
+    answer(json.loads(sys.stdin.buffer.readline()), sys.stdin.buffer)
 
 
-COMMANDS = {"prepare": command_prepare, "score": command_score, "claim": command_claim}
+COMMANDS = {"prepare": command_prepare, "score": command_score, "model": command_model}
 
 
 if __name__ == "__main__":

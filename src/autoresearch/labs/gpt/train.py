@@ -333,7 +333,11 @@ class GPT(nn.Module):
         x = self.embed(ids).to(dtype)
         for n, table in enumerate(self.ngrams, 2):
             x = x + table(ngram_rows(ids, n, table.num_embeddings)).to(dtype)
-        x = first = norm(x)
+        return self.layers(norm(x), ids)
+
+    def layers(self, x, ids):
+        """All blocks: what is compiled, since sparse gradients above it cannot be."""
+        first, dtype = x, x.dtype
         cos, sin, masks = self.positions(ids.size(1), ids.device, dtype)
         for layer, block in enumerate(self.blocks):
             x = self.resid_scale[layer].to(dtype) * x + self.first_scale[layer].to(dtype) * first
@@ -503,7 +507,7 @@ def main():
     micro_steps = max(1, size["BATCH_TOKENS"] // (rows * corpus.seq_len))
     if device == "cuda":  # the tables first: what is compiled finds them made
         model.positions(corpus.seq_len, model.embed.weight.device, precision(device))
-        model.features = torch.compile(model.features, dynamic=False)
+        model.layers = torch.compile(model.layers, dynamic=False)
 
     def accumulate(batches):
         for _ in range(micro_steps):

@@ -1,0 +1,43 @@
+"""A folder for labs under attack, and the attacks on the box, run once a session and tier."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from autoresearch import doctor
+from autoresearch.attacks import arena, attacks
+from autoresearch.sandbox import Tier, obstacle
+
+Findings = Callable[[Tier], dict[str, arena.Result]]
+
+
+@pytest.fixture(scope="session")
+def ring() -> Iterator[Path]:
+    """Not below /tmp, which every box hides: there an attack would prove nothing."""
+    repository = Path(__file__).parents[2]
+    with tempfile.TemporaryDirectory(dir=repository, prefix=".attacks-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def findings(ring: Path) -> Findings:
+    """What became of every attack that a tier must stop; in tier 1 of all, to see them succeed."""
+
+    @cache
+    def find(tier: Tier) -> dict[str, arena.Result]:
+        if why := obstacle(tier):
+            pytest.skip(f"NOT ATTACKED: tier {tier} cannot be had here ({why})")
+        chosen = [
+            each for each in attacks("box") if each.needs_tier <= tier or tier is Tier.PROCESSES
+        ]
+        folder = ring / tier.name
+        folder.mkdir()
+        report = doctor.check(folder, sys.executable, tier, chosen=chosen)
+        assert report.tier is tier
+        return {each.attack.name: each for each in report.results}
+
+    return find
