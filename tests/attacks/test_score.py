@@ -18,6 +18,7 @@ from tests.labs.conftest import FILES, prose
 pytest.importorskip("torch", reason="NO SCORE ATTACKED: torch is not installed")
 
 SCORE = {each.name: each for each in attacks("gpt")}
+LIES = ("forged_claim", "future_tokens", "state_across_rows", "training_at_scoring", "unnormalised")
 Findings = Callable[[Tier], dict[str, arena.Result]]
 
 HONEST = """\
@@ -136,7 +137,8 @@ def test_without_the_audit_the_lies_are_believed(ring: Path) -> None:
     text = (FILES / "prepare.py").read_text()
     assert "\ndef compare(" in text
     (lab / "prepare.py").write_text(text.replace('\nif __name__ == "__main__":', AUDIT_OFF))
-    lies = [each for each in SCORE.values() if "depend on more" in each.says]
+    lies = [SCORE[name] for name in LIES]
+    assert all("depend on more" in each.says for each in lies)
     with arena.stage(lab, {}, lambda run: "") as stage:
         results = arena.attack(stage, lies, sys.executable, best_tier())
     outcomes = {each.attack.name: each.sentence for each in results}

@@ -57,6 +57,7 @@ import sysconfig
 import tempfile
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -396,9 +397,20 @@ def shingles_of(texts):
 
 
 def apart(train, seen):
-    """Training texts without those that are like held-out ones."""
-    for batch in chunks(train):
-        yield from (text for text, like in zip(batch, seen.like(batch), strict=True) if not like)
+    """Training texts without those that are like held-out ones, in order."""
+    ahead = os.cpu_count() or 1  # batches that are compared while others are used
+    with ThreadPoolExecutor(ahead) as pool:
+        waiting = deque()
+        for batch in chunks(train):
+            waiting.append((batch, pool.submit(seen.like, batch)))
+            if len(waiting) > ahead:
+                yield from unlike(*waiting.popleft())
+        for each in waiting:
+            yield from unlike(*each)
+
+
+def unlike(texts, like):
+    return (text for text, is_like in zip(texts, like.result(), strict=True) if not is_like)
 
 
 def head(text, limit):
@@ -764,7 +776,7 @@ def cache_folder(source):
     """Keyed by all that shapes the corpus: its files, the constants, the code that builds it."""
     code = (
         python_documents, is_unused, is_table, near_duplicates, in_order, wanted_bytes, hold_out,
-        one_head, all_pieces, Seen, shingles_of, apart, head, local_documents, pieces,
+        one_head, all_pieces, Seen, shingles_of, apart, unlike, head, local_documents, pieces,
         read_documents, parquet_documents, hub_documents, Tokenizer, write_corpus, encode_all,
     )  # fmt: skip
     facts = {
@@ -930,11 +942,12 @@ def say(text):
 
 
 def synthetic(corpus, batch, time, device="cpu"):
-    """Random tokens, (inputs, targets) int64 [batch, time]: to warm up and compile with."""
+    """Random tokens, (inputs, targets) int64 [batch, time]: to warm up and compile with. They lie in
+    memory as those of Run.batches do: what is compiled for one fits the other."""
     import torch  # here and below: checking a corpus must not cost the second that torch needs
 
     tokens = torch.randint(0, corpus.vocab_size, (batch, time + 1), device=device)
-    return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
+    return tokens[:, :-1], tokens[:, 1:]
 
 
 def start(corpus, model, config):
