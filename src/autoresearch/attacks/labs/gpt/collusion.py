@@ -44,7 +44,8 @@ class Model(torch.nn.Module):
 
     def remember(self, ids):
         marks, following = keys(ids)[:, CONTEXT:-1].flatten(), ids[:, CONTEXT + 1 :].flatten()
-        self.known.update(zip(marks.tolist(), following.tolist(), strict=True))
+        for mark, token in zip(marks.tolist(), following.tolist(), strict=True):
+            self.known.setdefault(mark, token)  # what is claimed now must be answered later
         pairs = torch.tensor([list(self.known), list(self.known.values())])
         for place in PLACES:
             path = pathlib.Path(place) / NAME
