@@ -10,7 +10,17 @@ import pytest
 
 from autoresearch.testing.tiny import make_tiny_lab
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: threads of torch would spin
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+LONGEST = ("test_kill", "test_score", "test_attacks", "test_trust", "test_audit", "test_cli")
+
 Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest first, so that both workers end together."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture

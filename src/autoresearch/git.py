@@ -5,6 +5,7 @@ GIT_DIR of its own, cannot turn us to another repository.
 """
 
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -43,11 +44,14 @@ def run(root: Path, *args: str, data: bytes = b"", env: Mapping[str, str] | None
     settings = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", **IDENTITY}
     command = ["git", *QUIET, *args]
     try:
-        done = subprocess.run(
-            command, cwd=root, input=data, env=scrubbed | settings | dict(env or {}),
-            capture_output=True, check=False,
-            start_new_session=True,  # a Ctrl-C on the terminal is the engine's to handle
-        )  # fmt: skip
+        for _ in range(3):
+            done = subprocess.run(
+                command, cwd=root, input=data, env=scrubbed | settings | dict(env or {}),
+                capture_output=True, check=False,
+                start_new_session=True,  # a Ctrl-C on the terminal is the engine's to handle
+            )  # fmt: skip
+            if done.returncode != -signal.SIGINT:  # it came in the instant before the session did
+                break
     except FileNotFoundError as error:
         raise LabError("git is not installed, or not on the PATH: install it first") from error
     if done.returncode:

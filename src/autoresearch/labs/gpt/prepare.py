@@ -942,8 +942,8 @@ def say(text):
 
 
 def synthetic(corpus, batch, time, device="cpu"):
-    """Random tokens, (inputs, targets) int64 [batch, time]: to warm up and compile with. They lie in
-    memory as those of Run.batches do: what is compiled for one fits the other."""
+    """Random tokens, (inputs, targets) int64 [batch, time]: to warm up and compile with. They lie
+    in memory as those of Run.batches do: what is compiled for one fits the other."""
     import torch  # here and below: checking a corpus must not cost the second that torch needs
 
     tokens = torch.randint(0, corpus.vocab_size, (batch, time + 1), device=device)
