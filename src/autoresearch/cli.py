@@ -247,7 +247,7 @@ def demo(folder: Path, experiments: int, budget: float) -> None:
     )
     with lab.lock(), Store(opening.store_path(lab)) as store:
         launch.run_study(lab, store, opening.Wishes("demo", "knobs", experiments, None, budget))
-    click.echo(f"\nLook around: cd {folder}, then autoresearch log | show 1 | status | run")
+    click.echo(f"\nLook around: cd {folder}, then autoresearch log | show 1 | report --final | run")
 
 
 # what the commands share

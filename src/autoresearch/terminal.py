@@ -222,7 +222,9 @@ def experiment_lines(each: Experiment, program: Program) -> list[str]:
         "seed": run.seed if run else None,
         **{name: f"{value:,.6g}" for name, value in figures.items()},
     }
-    return [f"{name:18}{value}" for name, value in rows.items() if value not in (None, "")]
+    shown = {name: value for name, value in rows.items() if value not in (None, "")}
+    width = 2 + max(map(len, shown))
+    return [f"{name:{width}}{value}" for name, value in shown.items()]
 
 
 def log_text(path: Path) -> str:
