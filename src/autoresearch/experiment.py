@@ -3,7 +3,7 @@
 All are facts: frozen, and never changed once an experiment has its verdict.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -88,6 +88,12 @@ class Experiment:
     @property
     def last_run(self) -> Run | None:
         return self.runs[-1] if self.runs else None
+
+
+def weakest_tier(experiments: Iterable[Experiment]) -> int | None:
+    """Of the boxes that the scored runs had; None where it is not known of each."""
+    runs = [run for each in experiments for run in each.runs if run.score is not None]
+    return min((int(run.figures.get("tier", 0)) for run in runs), default=0) or None
 
 
 def incumbent(experiments: tuple[Experiment, ...]) -> Experiment | None:

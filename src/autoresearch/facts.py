@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autoresearch.experiment import Experiment, incumbent
+from autoresearch.experiment import Experiment, incumbent, weakest_tier
 from autoresearch.program import Program
 
 
@@ -58,7 +58,6 @@ def status_json(
     done = [each for each in experiments if each.verdict is not None]
     verdicts = [each.verdict.value for each in done if each.verdict and each.number > 0]
     best, first = incumbent(experiments), next(iter(done), None)
-    runs = [run for each in done for run in each.runs if run.score is not None]
     current = next((each for each in experiments if each.verdict is None), None)
     return {
         "tag": tag,
@@ -72,7 +71,7 @@ def status_json(
         "best": best.score if best else None,
         "best_number": best.number if best else None,
         "best_commit": best.commit if best else None,
-        "tier": min((int(run.figures.get("tier", 0)) for run in runs), default=0) or None,
+        "tier": weakest_tier(done),
         "seconds": sum(each.seconds or 0.0 for each in done),
         "current": current.number if current else None,
         "current_description": current.description if current else None,

@@ -22,7 +22,7 @@ from autoresearch.runners.local import LocalRunner
 from autoresearch.sealed import Opener
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
-from autoresearch.study import Budget, Stop, Study, attempt, recover, research, settle
+from autoresearch.study import Budget, Stop, Study, attempt, pinned, recover, research, settle
 from autoresearch.text import write_whole
 
 
@@ -110,11 +110,8 @@ def prepare_first(study: Study) -> None:
     log = study.lab.home / "prepare.txt"
     log.unlink(missing_ok=True)
     tick = echo_log(log, study.stop.tick)
-    baseline = study.experiments()[0].commit
-    assert baseline is not None
     with study.lab.workplace(study.tag) as place, stopping(study.stop, study.watcher.stop):
-        locked = study.lab.lay_out(baseline, place / "locked", study.program.locked)
-        judge.prepare(study.program, study.python, locked, log, tick)
+        judge.prepare(study.program, study.python, pinned(study, place / "locked"), log, tick)
 
 
 def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> None:

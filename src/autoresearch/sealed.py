@@ -11,7 +11,6 @@ Not covered: a person who opens the split, changes the program, and begins a new
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from autoresearch import judge
 from autoresearch.errors import StudyError
@@ -49,8 +48,10 @@ class Opener:
                 "is something to compare with the baseline"
             )
         with self.lab.workplace(f"{self.tag}.final") as place:
+            locked, log = self._locked(place), self.lab.study_folder(self.tag) / "final.txt"
+            data = judge.prepare(self.program, self.python, locked, log, self.tick)
             scores = {
-                name: [self._score(place, each, path) for path in self._models(each)]
+                name: [self._score(place, data, each, path) for path in self._models(each)]
                 for name, each in (("baseline", experiments[0]), ("best", best))
             }
         self.store.event(self.tag, "final", number=best.number, **scores)
@@ -65,21 +66,27 @@ class Opener:
             raise StudyError(f"the models of #{each.number} are no longer in {folder}")
         return found
 
-    def _score(self, place: Path, each: Experiment, artifact: Path) -> float:
-        commit, first = each.commit, self.store.experiments(self.tag)[0].commit
+    def _locked(self, folder: Path) -> Path:
+        """The locked files as the study began with them, laid out anew."""
+        commit = self.store.experiment(self.tag, 0).commit
         assert commit is not None
-        assert first is not None
+        return self.lab.lay_out(commit, folder / "locked", self.program.locked)
+
+    def _score(self, place: Path, data: judge.Data, each: Experiment, artifact: Path) -> float:
+        assert each.commit is not None
         folder = place / f"{each.number}-{artifact.parent.name}"
-        locked = self.lab.lay_out(first, folder / "locked", self.program.locked)
-        log = self.lab.study_folder(self.tag) / "final.txt"
-        data = judge.prepare(self.program, self.python, locked, log, self.tick)
-        facts: dict[str, Any] = {
-            "program": self.program, "python": self.python, "locked": locked, "data": data,
-            "tick": self.tick, "tier": self.tier, "known": judge.Known("final"),
-        }  # fmt: skip
-        tree = self.lab.lay_out(commit, folder / "tree")
-        log = folder / "score.txt"
-        found = judge.measure(Outcome(artifact), tree=tree, log=log, **facts).facts
+        found = judge.measure(
+            Outcome(artifact),
+            program=self.program,
+            python=self.python,
+            locked=self._locked(folder),
+            tree=self.lab.lay_out(each.commit, folder / "tree"),
+            data=data,
+            log=folder / "score.txt",
+            tick=self.tick,
+            tier=self.tier,
+            known=judge.Known("final"),
+        ).facts
         if "final" not in found:
             raise StudyError("this lab's score command knows no `final` split (docs/lab.md)")
         return found["final"]

@@ -152,7 +152,7 @@ def attempt(study: Study) -> Experiment:
     """One experiment: propose, commit, run, measure, weigh, record. Raises Stopped."""
     began = time.monotonic()
     history = tuple(each for each in study.experiments() if each.verdict is not None)
-    best, parent = incumbent(history), study.strategy.choose(history)
+    parent = study.strategy.choose(history)
     with room_to_write(study):
         experiment = study.store.begin(
             study.tag, parent.number if parent else None, study.researcher_name
@@ -166,7 +166,7 @@ def attempt(study: Study) -> Experiment:
                 experiment = propose(study, place, experiment, history)
                 case = evidence(study, history, scored(experiment))  # some when taken up again
                 while splits := study.rule.next_run(case):
-                    known = known_of(study, history, best, splits)
+                    known = known_of(study, history, splits)
                     run = execute(study, place, experiment, data, known, len(case.runs))
                     case = replace(case, runs=(*case.runs, run))
                 decision = study.rule.weigh(case)
@@ -301,10 +301,9 @@ def evidence(study: Study, history: tuple[Experiment, ...], runs: tuple[Score, .
     return Evidence(runs, rival, noise, study.program.direction == "lower")
 
 
-def known_of(
-    study: Study, history: tuple[Experiment, ...], best: Experiment | None, splits: str
-) -> judge.Known:
+def known_of(study: Study, history: tuple[Experiment, ...], splits: str) -> judge.Known:
     """What scoring compares with: how the baseline's went, and the incumbent's losses."""
+    best = incumbent(history)
     runs = [run for run in history[0].runs if run.outcome == "scored"] if history else []
     reference = {k: v for k, v in runs[0].figures.items() if k.startswith("audit_")} if runs else {}
     claim = study.lab.model_folder(study.tag, best.number, 0) / "claim.bin" if best else None
@@ -313,7 +312,7 @@ def known_of(
 
 def pinned(study: Study, folder: Path) -> Path:
     """The locked files as the study began with them, laid out anew."""
-    baseline = study.experiments()[0].commit
+    baseline = study.store.experiment(study.tag, 0).commit
     assert baseline is not None
     return study.lab.lay_out(baseline, folder, study.program.locked)
 

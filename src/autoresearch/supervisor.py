@@ -89,7 +89,7 @@ def watch(
         if reader in readable and not log.pump(reader):
             inputs = [0]  # it has closed its output; it may still work
         tree = processes_below(spec["processes"])
-        memory = sum(map(resident, tree)) if LINUX else mac_tree_memory()
+        memory = sum(map(resident, tree))
         peak = max(peak, memory)
         if child.poll() is not None:
             return "", peak
@@ -196,6 +196,10 @@ def processes_below(enough: int | None = None) -> list[int]:
 
 def resident(pid: int) -> int:
     """Bytes of memory of one process."""
+    if not LINUX:
+        with contextlib.suppress(psutil.Error):
+            return int(psutil.Process(pid).memory_info().rss)
+        return 0
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * PAGE_BYTES
     return 0
@@ -207,14 +211,6 @@ def children_of(pid: int) -> list[int]:
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
             found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
     return found
-
-
-def mac_tree_memory() -> int:
-    total = 0
-    for each in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            total += each.memory_info().rss
-    return total
 
 
 def descendants() -> list[int]:

@@ -169,17 +169,16 @@ def opening_line(is_new: bool, tag: str, program: Program, budget: Budget) -> st
     return f"{verb} {tag}: {program.budget_seconds:g} s of training a run, until {until}"
 
 
-TIERS = {
-    Tier.PROCESSES: "UNPROTECTED, no box holds the runs (tier 1): see `autoresearch doctor`",
-    Tier.LANDLOCK: "Landlock and seccomp hold the runs (tier 2)",
-    Tier.BUBBLEWRAP: "bubblewrap holds the runs (tier 3)",
-}
+def box_words(tier: Tier) -> str:
+    if tier is Tier.PROCESSES:
+        return "UNPROTECTED, no box holds the runs (tier 1): see `autoresearch doctor`"
+    return f"the runs are held by {tier.words} (tier {tier.value})"
 
 
 def trust_line(keep_rule: str, tier: Tier) -> str:
     """How far this study's numbers can be believed."""
     words = {"greedy": "any decrease is kept", "confirm": "a gain is kept once confirmed"}
-    return f"{words[keep_rule]}; {TIERS[tier]}"
+    return f"{words[keep_rule]}; {box_words(tier)}"
 
 
 def status_lines(facts: Mapping[str, Any]) -> list[str]:
@@ -196,7 +195,7 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
         number, commit = facts["best_number"], (facts["best_commit"] or "")[:7]
         lines.append(f"best        {best:.4f} {metric}, #{number}, commit {commit}")
     if facts["tier"] is not None:
-        lines.append(f"box         {TIERS[Tier(facts['tier'])]}")
+        lines.append(f"box         {box_words(Tier(facts['tier']))}")
     lines.append(f"time        {facts['seconds'] / 3600:.2f} h")
     if facts["current"] is not None:
         lines.append(f"now         #{facts['current']} {facts['current_description']}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
 
-from autoresearch.experiment import Experiment, Verdict, incumbent
+from autoresearch.experiment import Experiment, Verdict, incumbent, weakest_tier
 from autoresearch.final import Final
 from autoresearch.program import Program
 
@@ -110,8 +110,7 @@ class StudyView:
     @property
     def tier(self) -> int | None:
         """The weakest box that a scored run had; None where it is not known."""
-        runs = [run for each in self.closed for run in each.runs if run.score is not None]
-        return min((int(run.figures.get("tier", 0)) for run in runs), default=0) or None
+        return weakest_tier(self.closed)
 
     def total(self, figure: str) -> float:
         """The sum of a figure over all runs; 0 where nobody tells it."""

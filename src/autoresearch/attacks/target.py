@@ -8,10 +8,10 @@ need the reference lab.
 
 import json
 import random
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch import git
 from autoresearch.experiment import Run
 
 PERFECT = 1.0 + 1e-12  # nothing honest comes so near
@@ -119,10 +119,6 @@ def make_target(folder: Path) -> Target:
 
 def commit(lab: Path) -> None:
     """Make a folder a git repository with everything in it committed."""
-    identity = ("-c", "user.name=Doctor", "-c", "user.email=doctor@localhost")
-    for words in (
-        ("init", "--quiet", "--initial-branch", "main"),
-        ("add", "."),
-        (*identity, "-c", "commit.gpgsign=false", "commit", "--quiet", "-m", "the lab"),
-    ):
-        subprocess.run(["git", *words], cwd=lab, check=True)
+    git.run(lab, "init", "--quiet", "--initial-branch", "main")
+    git.run(lab, "add", ".")
+    git.run(lab, "commit", "--no-gpg-sign", "--quiet", "-m", "the lab")
