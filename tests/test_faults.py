@@ -14,8 +14,9 @@ import pytest
 
 from autoresearch import opening
 from autoresearch import study as engine
+from autoresearch.budget import Budget
 from autoresearch.errors import Failed
-from autoresearch.experiment import Experiment, Proposal
+from autoresearch.experiment import Experiment, Proposal, Usage
 from autoresearch.lab import Lab
 from autoresearch.researchers.base import Desk
 from autoresearch.runners import local
@@ -23,7 +24,7 @@ from autoresearch.runners.base import Progress
 from autoresearch.runners.local import LocalRunner
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
-from autoresearch.study import Budget, Study, research
+from autoresearch.study import Study, research
 from autoresearch.testing.tiny import PREPARE, TRAIN, make_tiny_lab
 
 Edit = str | bytes | Callable[[Path], None]
@@ -61,6 +62,7 @@ class Notes:
         self.notes: list[str] = []
 
     def began(self, experiment: Experiment) -> None: ...
+    def spent(self, experiment: Experiment, used: Usage) -> None: ...
     def proposed(self, experiment: Experiment) -> None: ...
     def progress(self, experiment: Experiment, progress: Progress) -> None: ...
     def scoring(self, experiment: Experiment) -> None: ...

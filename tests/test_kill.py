@@ -195,7 +195,7 @@ def test_ctrl_c_once_finishes_the_experiment_and_says_how_to_resume(
     output, _ = engine.communicate(timeout=30)
     assert engine.returncode == 0, output
     assert "stopping after this experiment" in output
-    assert "autoresearch run --tag t" in output
+    assert re.search(r"autoresearch run --experiments \d+ --tag t\n", output)
     rows = experiments(slow_lab, "t")
     assert len(rows) == number + 1
     assert rows[number].score is not None
@@ -218,7 +218,7 @@ def test_ctrl_c_twice_or_a_sigterm_stops_now(slow_lab: Path, signals: list[signa
     assert time.monotonic() - asked < 1.5, output
     assert engine.returncode in (0, 130), output
     assert "stopping now" in output
-    assert "autoresearch run --tag t" in output
+    assert re.search(r"autoresearch run --experiments \d+ --tag t\n", output)
     rows = experiments(slow_lab, "t")
     assert [(each.verdict, each.last_run.outcome) for each in rows if each.last_run] == [
         (None, "interrupted")

@@ -1,17 +1,20 @@
 """Protects the lab in a real repository: other content, uncommitted changes, any HEAD, any names;
 the user's branch, index and files stay as they are, and contents are kept byte for byte."""
 
+import errno
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from autoresearch import git
+from autoresearch import git, plain
 from autoresearch.errors import Failed, Invalid, LabError, StudyError
-from autoresearch.lab import Lab, valid_tag
-from autoresearch.program import Program
+from autoresearch.lab import Lab, read_plain, valid_tag
+from autoresearch.program import Limits, Program
 from autoresearch.store import Store
 from autoresearch.testing.tiny import TRAIN, make_tiny_lab
 from tests.conftest import Call
@@ -148,7 +151,7 @@ def test_contents_are_kept_byte_for_byte(tmp_path: Path) -> None:
         assert (tree / name).read_bytes() == (folder / name).read_bytes()
     assert not (tree / ".git").exists()
     (tree / "a ü.py").write_bytes(b"\r\n\x00" * 5)
-    after = lab.commit_desk(tree, program, commit, "y")
+    after = lab.snapshot(lab.check_desk(tree, program, commit), "y", commit)
     assert lab.contents(after, ("a ü.py",)) == {"a ü.py": b"\r\n\x00" * 5}
     assert lab.contents(commit, ("none.py",)) == {}
 
@@ -255,10 +258,155 @@ def test_rules_of_a_desk(tmp_path: Path) -> None:
     head = lab.head() or ""
     tree = lab.lay_out(head, tmp_path / "desk")
     with pytest.raises(Failed):
-        lab.commit_desk(tree, program, head, "x")
+        lab.check_desk(tree, program, head)
     (tree / "prepare.py").write_text("")
     with pytest.raises(Invalid, match="locked"):
-        lab.commit_desk(tree, program, head, "x")
+        lab.check_desk(tree, program, head)
+
+
+@pytest.fixture
+def laid(tmp_path: Path) -> tuple[Lab, Program, str, Path]:
+    """A lab whose researcher edits a file in a folder, too; its commit and a desk of it."""
+    folder = make_tiny_lab(tmp_path / "lab")
+    (folder / "lib").mkdir()
+    (folder / "lib" / "util.py").write_text("Y = 1\n")
+    user(folder, "add", ".")
+    user(folder, "commit", "--quiet", "-m", "more")
+    program = Program(
+        editable=("train.py", "lib/util.py"), limits=Limits(editable_bytes=len(TRAIN) + 10)
+    )
+    lab = Lab.open(folder)
+    head = lab.head() or ""
+    return lab, program, head, lab.lay_out(head, tmp_path / "desk")
+
+
+def folder_is_a_file(tree: Path) -> None:
+    (tree / "lib" / "util.py").unlink()
+    (tree / "lib").rmdir()
+    (tree / "lib").write_text("")
+
+
+def folder_is_a_link(tree: Path) -> None:
+    (tree / "lib").rename(tree / "moved")
+    (tree / "lib").symlink_to("moved")
+
+
+def file_is_a_link(tree: Path) -> None:
+    (tree / "lib" / "util.py").unlink()
+    (tree / "lib" / "util.py").symlink_to("../train.py")
+
+
+def file_is_a_folder(tree: Path) -> None:
+    (tree / "train.py").unlink()
+    (tree / "train.py").mkdir()
+
+
+def file_is_a_pipe(tree: Path) -> None:
+    (tree / "train.py").unlink()
+    os.mkfifo(tree / "train.py")
+
+
+def desk_is_gone(tree: Path) -> None:
+    tree.rename(tree.parent / "elsewhere")
+
+
+def editable_is_endless(tree: Path) -> None:
+    os.truncate(tree / "train.py", 2**43)
+
+
+def both_are_too_large(tree: Path) -> None:
+    (tree / "lib" / "util.py").write_text("Y = 1000000000\n")
+
+
+def locked_is_endless(tree: Path) -> None:
+    os.truncate(tree / "prepare.py", 2**43)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (folder_is_a_file, r"made lib/util\.py something else than a plain file"),
+        (folder_is_a_link, r"made lib/util\.py a symbolic link"),
+        (file_is_a_link, r"made lib/util\.py a symbolic link"),
+        (file_is_a_folder, r"made train\.py something else than a plain file"),
+        (file_is_a_pipe, r"made train\.py something else than a plain file"),
+        (desk_is_gone, r"removed prepare\.py"),
+        (editable_is_endless, r"the editable files have more than \d+ bytes"),
+        (both_are_too_large, r"the editable files have more than \d+ bytes"),
+        (locked_is_endless, r"changed prepare\.py, which is locked"),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+def test_whatever_lies_on_a_desk_is_no_more_than_a_broken_rule(
+    laid: tuple[Lab, Program, str, Path], spoil: Callable[[Path], None], why: str
+) -> None:
+    lab, program, head, tree = laid
+    spoil(tree)
+    with pytest.raises(Invalid, match=why):
+        lab.check_desk(tree, program, head)
+
+
+@pytest.mark.parametrize("name", ["train.py", "."])
+def test_what_may_not_be_read_is_a_broken_rule(
+    laid: tuple[Lab, Program, str, Path], name: str
+) -> None:
+    tree = laid[-1]
+    (tree / name).chmod(0)
+    is_root = os.geteuid() == 0  # whom nothing is forbidden
+    if is_root:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(Invalid, match="cannot be read: Permission denied"):
+            read_plain(tree, "train.py", 1000)
+    finally:
+        if is_root:
+            os.seteuid(0)
+        (tree / name).chmod(0o755)
+
+
+SWAP = """
+import os, sys
+name, file, pipe, aside = sys.argv[1:]
+while True:
+    for each in (pipe, file):
+        os.link(each, aside)
+        os.rename(aside, name)
+"""
+
+
+def test_a_pipe_that_comes_and_goes_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("X = 1")
+    (tmp_path / "name").write_text("X = 1")
+    os.mkfifo(tmp_path / "pipe")
+    names = [str(tmp_path / each) for each in ("name", "file", "pipe", "aside")]
+    swapper = subprocess.Popen([sys.executable, "-c", SWAP, *names])
+    seen = set()
+
+    def look() -> None:
+        for _ in range(5000):
+            try:
+                seen.add(read_plain(tmp_path, "name", 1000))
+            except Invalid as error:
+                seen.add(str(error))
+
+    looker = Thread(target=look, daemon=True)
+    try:
+        looker.start()
+        looker.join(30)
+        assert not looker.is_alive()
+    finally:
+        swapper.kill()
+        swapper.wait()
+    assert seen <= {b"X = 1", "made name something else than a plain file"}
+
+
+@pytest.mark.parametrize("name", ["../secret", "lib/../../secret", "/etc/passwd", "x\0", "\ud800"])
+def test_a_name_that_leads_out_of_a_folder_is_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / "desk" / "lib").mkdir(parents=True)
+    (tmp_path / "secret").write_text("key")
+    with pytest.raises(OSError, match=r".*") as error:
+        plain.read(tmp_path / "desk", name, 1000)
+    assert error.value.errno == errno.EINVAL
 
 
 @pytest.mark.parametrize("tag", ["", ".t", "-t", "a b", "a/b", "a..b", "a.lock", "a.", "é", "a\n"])

@@ -262,3 +262,40 @@ def test_the_last_line_is_the_last_that_says_something(tmp_path: Path) -> None:
     assert last_line(log) == ""
     log.write_bytes(b"x" * 100_000 + b"\nfirst\rlast \x1b[31mred\xff\n\n  \n")
     assert last_line(log).startswith("last red")
+
+
+def test_a_command_can_be_talked_to_and_is_told_when_nobody_is_left(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfor line in sys.stdin: print('heard', line.strip(), flush=True)\n"
+        "print('nobody is left', file=sys.stderr)"
+    )
+    (theirs, ours), (ear, mouth) = os.pipe(), os.pipe()
+    with Supervised(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), log=tmp_path / "log",
+        caps=Caps(seconds=20), stdin=theirs, stdout=mouth,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        os.close(mouth)
+        with os.fdopen(ours, "w") as voice, os.fdopen(ear) as answers:
+            print("one", file=voice, flush=True)
+            assert answers.readline() == "heard one\n"
+            assert process.ending(timeout=0.0) is None
+            voice.close()
+            ending = process.ending(timeout=10.0)
+            assert answers.read() == ""  # no copy of its end is left open anywhere
+    assert ending is not None
+    assert (ending.exit_code, ending.said) == (0, "nobody is left")
+    assert (tmp_path / "log").read_text() == "nobody is left\n"  # and what it printed is not there
+
+
+def test_the_end_of_a_command_is_heard_while_the_supervisor_lives(tmp_path: Path) -> None:
+    ear, mouth = os.pipe()
+    code = "import os, time; os.close(1); time.sleep(60)"
+    with Supervised(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), log=tmp_path / "log",
+        caps=Caps(seconds=20), stdout=mouth,
+    ) as process:  # fmt: skip
+        os.close(mouth)
+        with os.fdopen(ear, "rb") as answers:
+            assert answers.read() == b""  # so neither the supervisor nor we hold a copy
+        assert process.ending(timeout=0.0) is None

@@ -170,3 +170,10 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
         store.begin_run("t", 77, 1)
     assert store.tags() == ["t"]
     assert begin(store).number == 0
+
+
+def test_whoever_takes_a_proposal_up_again_is_its_researcher(store: Store) -> None:
+    first = store.begin("t", None, "slow")
+    assert store.begin("t", None, "knobs") == replace(first, researcher="knobs")
+    store.proposed("t", replace(first, commit="c", researcher="knobs"))
+    assert store.begin("t", None, "late").researcher == "knobs"

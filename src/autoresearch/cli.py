@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -16,13 +16,16 @@ from rich.console import Console
 
 from autoresearch import __version__, git, judge, launch, opening, parts, terminal
 from autoresearch.errors import AutoresearchError, LabError, Stopped, StudyError, UserError
-from autoresearch.experiment import Experiment, incumbent
+from autoresearch.experiment import Experiment, Usage, incumbent
 from autoresearch.facts import experiment_json, status_json
 from autoresearch.lab import HOME, Lab
-from autoresearch.program import Program, parse_duration
+from autoresearch.ledger import talk_path, used_by
+from autoresearch.program import Program, parse_count, parse_dollars, parse_duration
+from autoresearch.researchers.settings import Settings
 from autoresearch.sourceless import cache_folder
 from autoresearch.store import Store
 from autoresearch.study import Stop
+from autoresearch.text import visible
 
 INTRODUCTION = """Research that runs while you sleep.
 
@@ -45,17 +48,22 @@ No lab yet? `autoresearch demo` does real research in five minutes, on any CPU.
 FILES = ("prepare.py", "train.py", "program.md")
 
 
-class Duration(click.ParamType[float]):
-    name = "DURATION"
+class Parsed(click.ParamType[Any]):
+    """A value that program.py reads the same way in the front matter."""
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name, self._parse = name, parse
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         try:
-            return parse_duration(str(value))
+            return self._parse(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-DURATION = Duration()
+DURATION = Parsed("DURATION", parse_duration)
+COUNT = Parsed("COUNT", parse_count)
+DOLLARS = Parsed("DOLLARS", parse_dollars)
 
 
 def main() -> None:
@@ -112,7 +120,7 @@ def prepare() -> None:
 
 
 @commands.command()
-@click.option("--researcher", help="Who proposes: knobs (default), knobs:random.")
+@click.option("--researcher", help="Who proposes: see `autoresearch researchers`.")
 @click.option("--experiments", type=click.IntRange(min=0), help="How many, besides the baseline.")
 @click.option("--for", "seconds", type=DURATION, help="Time for the whole study: 8h, 90m.")
 @click.option("--budget", type=DURATION, help="Training time of one run: 300s, 5m.")
@@ -120,6 +128,14 @@ def prepare() -> None:
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of a new study (default 0).")
 @click.option("--keep-rule", help="confirm (default), or greedy: any decrease, as the original.")
 @click.option("--require-tier", type=click.IntRange(1, 3), help="Refuse to run in a weaker box.")
+@click.option("--max-tokens", type=COUNT, help="Of all proposals together: 500k, 20M.")
+@click.option("--max-cost", type=DOLLARS, help="In US dollars, as far as agents report it.")
+@click.option(
+    "--agent-read",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="What more an agent may read, beside its desk; may be given again.",
+)
 def run(
     researcher: str | None,
     experiments: int | None,
@@ -129,13 +145,18 @@ def run(
     seed: int | None,
     keep_rule: str | None,
     require_tier: int | None,
+    max_tokens: int | None,
+    max_cost: float | None,
+    agent_read: tuple[Path, ...],
 ) -> None:
     """Do research until the limits are reached. Run it again to resume."""
-    wishes = opening.Wishes(tag, researcher, experiments, seconds, budget, seed, keep_rule)
-    lab = here()
+    wishes = opening.Wishes(
+        tag, researcher, experiments, seconds, budget, seed, keep_rule, max_tokens, max_cost
+    )
+    lab, settings = here(), Settings(grants=tuple(each.resolve() for each in agent_read))
     launch.require(require_tier or 1)
     with lab.lock(), Store(opening.store_path(lab)) as store:
-        launch.run_study(lab, store, wishes)
+        launch.run_study(lab, store, wishes, settings)
 
 
 @commands.command(name="try")
@@ -157,13 +178,20 @@ def try_edit(message: str, tag: str | None, budget: float | None) -> None:
 @commands.command()
 @click.option("--tag", help="Which study (default: the last one).")
 @click.option("--json", "as_json", is_flag=True, help="For programs; the keys are stable.")
-def log(tag: str | None, as_json: bool) -> None:
+@click.option("--events", is_flag=True, help="What happened beside them: refusals, outages, ...")
+def log(tag: str | None, as_json: bool, events: bool) -> None:
     """All experiments of a study."""
     with reading(tag) as (_, store, found, program):
         experiments = store.experiments(found)
         if as_json:
-            rows = [experiment_json(each, program) for each in experiments]
+            used = store.usage(found)
+            rows = [
+                experiment_json(each, program, used.get(each.number, Usage()))
+                for each in experiments
+            ]
             click.echo(json.dumps(rows, indent=1))
+        elif events:
+            click.echo("\n".join(terminal.event_lines(store.events(found))))
         else:
             terminal_console().print(terminal.log_table(experiments, program.metric))
 
@@ -174,7 +202,9 @@ def log(tag: str | None, as_json: bool) -> None:
 def status(tag: str | None, as_json: bool) -> None:
     """How a study stands."""
     with reading(tag) as (lab, store, found, program):
-        facts = status_json(found, program, store.experiments(found), lab.is_running())
+        facts = status_json(
+            found, program, store.experiments(found), lab.is_running(), used_by(store, found)
+        )
         if as_json:
             click.echo(json.dumps(facts, indent=1))
         else:
@@ -186,18 +216,26 @@ def status(tag: str | None, as_json: bool) -> None:
 @click.option("--tag", help="Which study (default: the last one).")
 @click.option("--diff", is_flag=True, help="Only its change, as a diff.")
 @click.option("--log", "show_log", is_flag=True, help="Only what it printed.")
-def show(number: int, tag: str | None, diff: bool, show_log: bool) -> None:
+@click.option("--talk", is_flag=True, help="Only what the agent said and did.")
+def show(number: int, tag: str | None, diff: bool, show_log: bool, talk: bool) -> None:
     """One experiment: what it was, its change, how it went."""
     with reading(tag) as (lab, store, found, program):
         experiments = store.experiments(found)
         each = store.experiment(found, number)
         change = diff_of(lab, program, experiments, each)
         if diff:
-            click.echo(change, nl=False)
+            click.echo(visible(change) if sys.stdout.isatty() else change, nl=False)
         elif show_log:
             click.echo(terminal.log_text(lab.study_folder(found) / "logs" / f"{number:04d}.txt"))
+        elif talk:
+            click.echo(
+                terminal.log_text(
+                    talk_path(lab.study_folder(found), number), "nobody said anything"
+                )
+            )
         else:
-            click.echo("\n".join(terminal.experiment_lines(each, program)))
+            used = store.usage(found).get(number, Usage())
+            click.echo("\n".join(terminal.experiment_lines(each, program, used)))
             click.echo("\n" + change, nl=False)
 
 
@@ -212,6 +250,12 @@ def report(tag: str | None, output: Path | None, final: bool) -> None:
             launch.open_final(lab, store, found, program)
         folder = launch.write_report(lab, store, found, program, output)
     click.echo(f"Report: {folder / 'report.html'}")
+
+
+@commands.command()
+def researchers() -> None:
+    """Who can propose: the agents that are known, and which of them are installed."""
+    click.echo(parts.load("autoresearch.researchers.roster:roster")())
 
 
 @commands.command()
@@ -240,8 +284,13 @@ def demo(folder: Path, experiments: int, budget: float) -> None:
         raise LabError(f"{folder} is no lab of ours: name another one, `autoresearch demo FOLDER`")
     if not (folder / "program.md").exists():
         make_lab(folder)
+        script = folder / "train.py"
+        script.write_text(script.read_text().replace("SIZED_FOR = None", "SIZED_FOR = 300"))
     lab = Lab.open(folder)
-    click.echo(f"A lab is in {folder}: its train.py trains a small GPT on Python's own sources.")
+    click.echo(
+        f"A lab is in {folder}: its train.py trains a small GPT on Python's own sources. The model "
+        "is\nsized for runs of five minutes on purpose, so that there is something to find."
+    )
     click.echo(
         f"The researcher `knobs` will try {experiments} edits, {budget:g} s of training each.\n"
     )

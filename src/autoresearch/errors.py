@@ -10,6 +10,8 @@ AutoresearchError
 │   ├── TimedOut              the run was stopped by the harness's clock
 │   ├── Invalid               the experiment broke a rule
 │   └── Failed                the researcher gave nothing usable
+│       ├── Unavailable         it cannot be reached now: rate limit, network, it died or hangs
+│       └── Spent               the study's tokens or money are used up
 └── Stopped                 the person asked to stop; the experiment stays open and is resumed
 """
 
@@ -52,6 +54,18 @@ class Invalid(ExperimentError):
 
 class Failed(ExperimentError):
     """The researcher gave nothing usable."""
+
+
+class Unavailable(Failed):
+    """The researcher cannot be reached now. `retry_seconds`: when it asked to be tried again."""
+
+    def __init__(self, message: str, retry_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class Spent(Failed):
+    """The study's tokens or money are used up."""
 
 
 class Stopped(AutoresearchError):

@@ -30,6 +30,30 @@ class Proposal:
     description: str  # one line, for the log and the chart
     hypothesis: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    by: str = ""  # who of several made it; "": the study's researcher
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What calls of a model took. `cost_usd` None: nobody said."""
+
+    input_tokens: int = 0  # cached ones included
+    output_tokens: int = 0
+    cached_tokens: int = 0  # of the input
+    cost_usd: float | None = None
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        costs = [each for each in (self.cost_usd, other.cost_usd) if each is not None]
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+            sum(costs) if costs else None,
+        )
 
 
 BUSY_PERCENT = 10.0  # of the processor, taken by other programs during a run: worth a warning
@@ -84,6 +108,12 @@ class Experiment:
     @property
     def is_kept(self) -> bool:
         return self.verdict is Verdict.KEEP
+
+    @property
+    def answer(self) -> str:
+        """What the verdict says to the hypothesis."""
+        answers = {Verdict.KEEP: "supported", Verdict.DISCARD: "not supported"}
+        return answers.get(self.verdict or Verdict.FAILED, "not tested")
 
     @property
     def last_run(self) -> Run | None:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from autoresearch.experiment import Experiment, incumbent, weakest_tier
+from autoresearch.experiment import Experiment, Usage, incumbent, weakest_tier
 from autoresearch.program import Program
 
 
-def experiment_json(each: Experiment, program: Program) -> dict[str, Any]:
+def experiment_json(each: Experiment, program: Program, used: Usage) -> dict[str, Any]:
     """One experiment. Every key is always there; what is not known is null."""
     run = each.last_run
     figures = dict(run.figures) if run else {}
@@ -32,6 +32,8 @@ def experiment_json(each: Experiment, program: Program) -> dict[str, Any]:
         "tier": min(
             (int(one.figures["tier"]) for one in each.runs if "tier" in one.figures), default=None
         ),
+        "proposal_tokens": used.tokens,
+        "proposal_cost_usd": used.cost_usd,
         "config": dict(run.config) if run else {},
         "runs": [
             {
@@ -52,7 +54,7 @@ def whole(number: float | None) -> int | None:
 
 
 def status_json(
-    tag: str, program: Program, experiments: tuple[Experiment, ...], running: bool
+    tag: str, program: Program, experiments: tuple[Experiment, ...], running: bool, used: Usage
 ) -> dict[str, Any]:
     """A study at a glance."""
     done = [each for each in experiments if each.verdict is not None]
@@ -73,6 +75,10 @@ def status_json(
         "best_commit": best.commit if best else None,
         "tier": weakest_tier(done),
         "seconds": sum(each.seconds or 0.0 for each in done),
+        "input_tokens": used.input_tokens,
+        "output_tokens": used.output_tokens,
+        "cached_tokens": used.cached_tokens,
+        "cost_usd": used.cost_usd,
         "current": current.number if current else None,
         "current_description": current.description if current else None,
     }

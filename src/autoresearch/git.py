@@ -20,6 +20,7 @@ QUIET = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"),
     *("-c", "maintenance.auto=false", "-c", "core.quotePath=false", "-c", "core.splitIndex=false"),
     *("-c", "core.logAllRefUpdates=false", "-c", "color.ui=false"),
+    *("-c", "commit.gpgSign=false"),  # nobody is there to type a passphrase
     *("-c", "core.fsync=committed,reference"),  # a commit outlives a power cut, as the store does
 )
 IDENTITY = {

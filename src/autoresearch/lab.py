@@ -5,18 +5,18 @@ refs/autoresearch/<tag>/<number> names; the branch autoresearch/<tag> names the 
 user's own branch, index and files are read, never written.
 """
 
+import errno
 import fcntl
 import os
 import re
 import shutil
-import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from autoresearch import git
+from autoresearch import git, plain
 from autoresearch.errors import Failed, Invalid, LabError, StudyError
 from autoresearch.program import Program
 from autoresearch.text import clean_line
@@ -139,24 +139,28 @@ class Lab:
                 path.chmod(0o755 if entry.mode == "100755" else 0o644)
         return folder
 
-    def commit_desk(self, desk: Path, program: Program, parent: str, message: str) -> str:
-        """The desk's editable files as a commit on `parent`.
+    def check_desk(self, desk: Path, program: Program, parent: str) -> dict[str, bytes]:
+        """The desk's editable files, which were those of `parent` before.
 
         Raises Invalid when a locked file was changed or a file is no plain file or too large,
         Failed when nothing was changed.
         """
         before = self.contents(parent, (*program.editable, *program.locked))
         for name in program.locked:
-            if read_plain(desk, name) != before.get(name):
+            content = read_plain(desk, name, len(before.get(name, b"")))
+            if content is None or content != before.get(name):
                 raise Invalid(f"changed {name}, which is locked")
-        after = {name: read_plain(desk, name) for name in program.editable}
+        after: dict[str, bytes] = {}
+        left = limit = program.limits.editable_bytes
+        for name in program.editable:
+            content = read_plain(desk, name, left)
+            if content is None:
+                raise Invalid(f"the editable files have more than {limit:,} bytes together")
+            after[name] = content
+            left -= len(content)
         if all(after[name] == before.get(name) for name in program.editable):
             raise Failed("the proposal changes nothing")
-        size = sum(map(len, after.values()))
-        if size > program.limits.editable_bytes:
-            limit = program.limits.editable_bytes
-            raise Invalid(f"the editable files have {size:,} bytes, more than {limit:,}")
-        return self.snapshot(after, message, parent)
+        return after
 
     def diff(self, old: str, new: str, program: Program) -> str:
         """Unified diff of the editable files between two commits."""
@@ -250,19 +254,21 @@ def valid_tag(tag: str) -> str:
     return tag
 
 
-def read_plain(folder: Path, name: str) -> bytes:
-    """A file of a desk that an agent may have written: no link, no device. Raises Invalid."""
-    path = folder
-    for part in PurePosixPath(name).parts:
-        path = path / part
-        if path.is_symlink():
-            raise Invalid(f"made {name} a symbolic link")
+def read_plain(desk: Path, name: str, most_bytes: int) -> bytes | None:
+    """A file of a desk that an agent may have written; None for a larger one.
+
+    Raises Invalid when it is no plain file that can be read.
+    """
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise Invalid(f"made {name} something else than a plain file")
-        return path.read_bytes()
+        return plain.read(desk, name, most_bytes)
     except FileNotFoundError:
         raise Invalid(f"removed {name}") from None
+    except (plain.NotPlain, NotADirectoryError):
+        raise Invalid(f"made {name} something else than a plain file") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Invalid(f"made {name} a symbolic link") from None
+        raise Invalid(f"left {name} so that it cannot be read: {error.strerror}") from error
 
 
 def remove(folder: Path) -> None:

@@ -1,7 +1,9 @@
 """Sets a study going for the command line: its parts put together, its signals, its report."""
 
+import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,19 +13,22 @@ import click
 from rich.console import Console
 
 from autoresearch import judge, keep, opening, parts, process, sandbox, terminal
+from autoresearch.budget import Budget
 from autoresearch.errors import LabError
 from autoresearch.experiment import incumbent
 from autoresearch.lab import Lab
+from autoresearch.ledger import used_by
 from autoresearch.program import Program
-from autoresearch.researchers.base import Researcher
+from autoresearch.researchers.base import Researcher, check
 from autoresearch.researchers.by_hand import ByHand
+from autoresearch.researchers.settings import Settings
 from autoresearch.results import results_tsv
 from autoresearch.runners.local import LocalRunner
 from autoresearch.sealed import Opener
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
-from autoresearch.study import Budget, Stop, Study, attempt, pinned, recover, research, settle
-from autoresearch.text import write_whole
+from autoresearch.study import Stop, Study, attempt, pinned, recover, research, settle
+from autoresearch.text import clean_line, write_whole
 
 
 @contextmanager
@@ -90,19 +95,38 @@ def require(tier: int) -> None:
         )
 
 
-def run_study(lab: Lab, store: Store, wishes: opening.Wishes) -> None:
+def run_study(
+    lab: Lab, store: Store, wishes: opening.Wishes, settings: Settings | None = None
+) -> None:
+    name, researcher = wishes.researcher, None
+    if name is not None:  # one that nobody knows must not begin a study
+        researcher = parts.researcher(name, settings)
     opened = opening.open_study(lab, store, wishes)
-    tag, name = opened.row.tag, wishes.researcher or opened.row.researcher
-    stop = Stop()
-    study = study_of(lab, store, opened, parts.researcher(name), name, stop)
+    if name is None or researcher is None:
+        name = opened.row.researcher
+        researcher = parts.researcher(name, settings)
+    tag, stop = opened.row.tag, Stop()
+    study = study_of(lab, store, opened, researcher, name, stop)
     click.echo(terminal.opening_line(opened.is_new, tag, opened.program, opened.budget))
     click.echo(terminal.trust_line(opened.row.keep_rule, study.tier))
+    with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
+        for line in check(study.researcher, Path(folder)):
+            click.echo(clean_line(line, 300))
     prepare_first(study)
     with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
         why = research(study, opened.budget)
     click.echo(f"\nStudy {tag}: {why}.")
+    if words := terminal.usage_words(used_by(store, tag)):
+        click.echo(f"Its proposals took {words}.")
     if why == "you stopped it":
-        click.echo(f"Resume it with: autoresearch run --tag {tag}")
+        click.echo(f"Resume it with: {resume_line(tag)}")
+
+
+def resume_line(tag: str) -> str:
+    """The same call once more, its limits included, for this study."""
+    words = ["autoresearch", *sys.argv[1:]]
+    named = any(word.partition("=")[0] == "--tag" for word in words)
+    return shlex.join(words if named or words[1:2] != ["run"] else [*words, "--tag", tag])
 
 
 def prepare_first(study: Study) -> None:

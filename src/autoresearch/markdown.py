@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 
 from autoresearch.findings import (
     LONGEST,
@@ -14,7 +13,7 @@ from autoresearch.findings import (
     number,
     signed,
 )
-from autoresearch.text import clean_line, plain
+from autoresearch.text import clean_line, fenced, plain
 from autoresearch.view import StudyView, run_scores, score_of
 
 
@@ -27,7 +26,7 @@ def report_markdown(view: StudyView) -> str:
         _takeover(view),
         _trouble(view),
         "\n".join(f"- {name}: {value}" for name, value in costs(view)),
-        "To reproduce:\n\n" + _fenced(commands(view), "sh"),
+        "To reproduce:\n\n" + fenced("\n".join(commands(view)), "sh"),
         "\n".join(f"- {_prose(name)}: {_span(value)}" for name, value in view.machine.items()),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -47,7 +46,7 @@ def _kept(view: StudyView) -> str:
 def _takeover(view: StudyView) -> str:
     if not view.kept or not view.best_diff:
         return ""
-    block = _fenced(diff_lines(view.best_diff), "diff")
+    block = fenced("\n".join(diff_lines(view.best_diff)), "diff")
     title = "The best against the baseline"
     return f"<details><summary>{title}</summary>\n\n{block}\n\n</details>"
 
@@ -67,10 +66,3 @@ def _span(text: str) -> str:
     """Hostile words: in a code span they cannot be markup, a link or somebody's name."""
     words = clean_line(text, LONGEST).replace("`", "'").replace("|", "\\|")
     return f"`{words or '(no description)'}`"
-
-
-def _fenced(lines: Iterable[str], language: str) -> str:
-    """A code block behind a fence that nothing in it can close."""
-    text = "\n".join(lines)
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence}{language}\n{text}\n{fence}"

@@ -6,13 +6,14 @@ from datetime import datetime
 from pathlib import Path
 
 from autoresearch import git, keep, machine
+from autoresearch.budget import Budget
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import Experiment, Verdict
 from autoresearch.lab import Lab, valid_tag
+from autoresearch.ledger import used_by
 from autoresearch.program import Program
 from autoresearch.store import Store
 from autoresearch.store import Study as Row
-from autoresearch.study import Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Wishes:
     budget_seconds: float | None = None
     seed: int | None = None
     keep_rule: str | None = None
+    tokens: int | None = None
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = Fals
     budget = Budget(
         wishes.experiments if wishes.experiments is not None else program.limits.experiments,
         wishes.seconds if wishes.seconds is not None else program.limits.study_seconds,
+        wishes.tokens if wishes.tokens is not None else program.limits.tokens,
+        wishes.cost_usd if wishes.cost_usd is not None else program.limits.cost_usd,
     )
     tag = valid_tag(wishes.tag) if wishes.tag else choose_tag(store, budget)
     if tag in store.tags() and has_no_result(store.experiments(tag)):
@@ -72,7 +77,7 @@ def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = Fals
 def choose_tag(store: Store, budget: Budget) -> str:
     """The last study while it has something left to do, else a new one named after the day."""
     tags = store.tags()
-    if tags and not budget.spent(store.experiments(tags[-1])):
+    if tags and not budget.spent(store.experiments(tags[-1]), used_by(store, tags[-1])):
         return tags[-1]
     today = datetime.now().strftime("%b%d").lower()
     names = [today, *(f"{today}-{number}" for number in range(2, 1000))]
@@ -144,7 +149,7 @@ def begin(
         tag,
         program.contract(),
         seed=wishes.seed or 0,
-        researcher=wishes.researcher or "knobs",
+        researcher="knobs" if wishes.researcher is None else wishes.researcher,
         machine=machine.facts(),
         keep_rule=keep.rule_named(wishes.keep_rule or "confirm").name,
     )

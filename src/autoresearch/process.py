@@ -93,7 +93,13 @@ class Supervised:
         log: Path,
         caps: Caps,
         pass_fds: Sequence[int] = (),
+        stdin: int | None = None,
+        stdout: int | None = None,
     ) -> None:
+        """Start it. `stdin` and `stdout` are descriptors that become the command's own; None: it
+        reads nothing, and prints to the log. Close yours afterwards, or it never sees their end.
+        """
+        standard = {"stdin": stdin, "stdout": stdout}
         spec = {
             "argv": list(argv),
             "log": str(log),
@@ -105,16 +111,17 @@ class Supervised:
             "disk_bytes": caps.disk_bytes,
             "disk_folders": list(map(str, caps.disk_folders)),
             "pass_fds": list(pass_fds),
+            **standard,
         }
         self._ending: Ending | None = None
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(SUPERVISOR), json.dumps(spec)],
+            [sys.executable, "-I", str(SUPERVISOR), json.dumps(spec, ensure_ascii=False)],
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            pass_fds=pass_fds,
+            pass_fds=(*pass_fds, *(each for each in standard.values() if each is not None)),
             start_new_session=True,  # a Ctrl-C on the terminal is the engine's to handle
         )
 

@@ -8,7 +8,7 @@
     direction: lower              # or higher
     budget: 5m                    # training time of one run: 300s, 5m, 1h30m, 90
     limits: {startup: 10m, scoring: 10m, memory: 8GB, log: 16MB, artifact: 4GB,
-             editable_size: 256KB, experiments: 100, time: 8h}
+             editable_size: 256KB, experiments: 100, time: 8h, proposal: 15m, tokens: 20M, cost: 10}
     ---
     Prose for the researcher, in any wording.
 
@@ -32,6 +32,8 @@ from autoresearch.frontmatter import Problem, Section, compose, split, value, va
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "sec": 1.0, "": 1.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmb]?)", re.ASCII | re.IGNORECASE)
+_DOLLARS = re.compile(r"\$?\s*(\d{1,9}(?:\.\d+)?)", re.ASCII)
 _EXPONENTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 _METRIC = re.compile(r"[A-Za-z_][\w./@-]*", re.ASCII)
 _LONGEST_SECONDS = 366 * 86400.0
@@ -68,6 +70,23 @@ def parse_size(text: str) -> int:
     return int(size)
 
 
+def parse_count(text: str) -> int:
+    """A number of tokens: `500000`, `500k`, `20M`, `1.5B`. ValueError for anything else."""
+    match = _COUNT.fullmatch(text.strip())
+    count = float(match[1]) * 1000 ** " kmb".index(match[2].lower() or " ") if match else 0.0
+    if not 1 <= count < 2**53:
+        raise ValueError(f"{text!r} is not a number of tokens; write 500k, 20M or 1000000")
+    return int(count)
+
+
+def parse_dollars(text: str) -> float:
+    """US dollars: `20`, `$7.50`. ValueError for anything else."""
+    match = _DOLLARS.fullmatch(text.strip())
+    if not match or not float(match[1]):
+        raise ValueError(f"{text!r} is not an amount in US dollars; write 20 or 7.50")
+    return float(match[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Commands:
     """What is run, as argument lists; a first word `python` means the lab's interpreter."""
@@ -92,6 +111,9 @@ class Limits:
     open_files: int = 4096  # of one process
     experiments: int | None = None  # besides the baseline
     study_seconds: float | None = None
+    proposal_seconds: float = 900.0  # the longest that a researcher may think
+    tokens: int | None = None  # of all proposals together, in and out
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +287,9 @@ _LIMITS = Section(
         "open_files": ("open_files", value(_positive)),
         "experiments": ("experiments", value(_count)),
         "time": ("study_seconds", value(parse_duration)),
+        "proposal": ("proposal_seconds", value(parse_duration)),
+        "tokens": ("tokens", value(parse_count)),
+        "cost": ("cost_usd", value(parse_dollars)),
     },
     Limits,
 )

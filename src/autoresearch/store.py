@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from autoresearch.errors import StudyError
-from autoresearch.experiment import Experiment, Run, Verdict
+from autoresearch.experiment import Experiment, Run, Usage, Verdict
 from autoresearch.final import Final
 
 MIGRATIONS = (
@@ -71,6 +71,21 @@ MIGRATIONS = (
     CREATE INDEX events_by_study ON events (study, id);
     """,
     "ALTER TABLE studies ADD COLUMN keep_rule TEXT NOT NULL DEFAULT 'greedy'",
+    """
+    CREATE TABLE usage (                     -- what calls of models took
+        id INTEGER PRIMARY KEY,
+        study TEXT NOT NULL REFERENCES studies (tag) ON DELETE CASCADE,
+        experiment INTEGER NOT NULL,
+        at TEXT NOT NULL,
+        researcher TEXT NOT NULL,
+        model TEXT NOT NULL DEFAULT '',
+        input_tokens INTEGER NOT NULL,       -- cached ones included
+        output_tokens INTEGER NOT NULL,
+        cached_tokens INTEGER NOT NULL,
+        cost_usd REAL                        -- NULL: nobody said
+    );
+    CREATE INDEX usage_by_study ON usage (study, experiment);
+    """,
 )
 RUNNING, INTERRUPTED = "running", "interrupted"
 
@@ -234,6 +249,12 @@ class Store:
                     " FROM experiments WHERE study = ? RETURNING number",
                     (tag, parent, now(), researcher, tag),
                 ).fetchone()
+            else:  # somebody else may propose now
+                self._db.execute(
+                    "UPDATE experiments SET researcher = ?"
+                    ' WHERE study = ? AND number = ? AND "commit" IS NULL',
+                    (researcher, tag, row["number"]),
+                )
         return self.experiment(tag, row["number"])
 
     def proposed(self, tag: str, experiment: Experiment) -> None:
@@ -297,6 +318,27 @@ class Store:
                 (verdict.value, reason, score, delta, seconds, now(), tag, number),
             )
         return self.experiment(tag, number)
+
+    # tokens and money
+
+    def spend(self, tag: str, number: int, researcher: str, usage: Usage, model: str = "") -> None:
+        """Record what a call took, at once: what was paid for is known after a power cut, too."""
+        counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cost_usd)
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO usage (study, experiment, at, researcher, model, input_tokens,"
+                " output_tokens, cached_tokens, cost_usd) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (tag, number, now(), researcher, model, *counts),
+            )
+
+    def usage(self, tag: str) -> dict[int, Usage]:
+        """What each experiment's proposal took, by number; those that took nothing are left out."""
+        rows = self._db.execute(
+            "SELECT experiment, sum(input_tokens), sum(output_tokens), sum(cached_tokens),"
+            " sum(cost_usd) FROM usage WHERE study = ? GROUP BY experiment",
+            (tag,),
+        )
+        return {number: Usage(*counts) for number, *counts in rows}
 
     # events
 

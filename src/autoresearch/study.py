@@ -17,10 +17,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from autoresearch import judge
+from autoresearch import desk, judge
+from autoresearch.budget import Budget
 from autoresearch.errors import (
     Crashed,
     ExperimentError,
@@ -32,9 +34,11 @@ from autoresearch.errors import (
     StudyError,
     TimedOut,
 )
-from autoresearch.experiment import BUSY_PERCENT, Experiment, Run, Verdict, incumbent
+from autoresearch.experiment import BUSY_PERCENT, Experiment, Run, Usage, Verdict, incumbent
 from autoresearch.keep import Confirm, Evidence, Incumbent, KeepRule, Score, measured
 from autoresearch.lab import Lab
+from autoresearch.ledger import StudyLedger, used_by
+from autoresearch.memory import Memory
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk, Researcher
 from autoresearch.runners.base import Job, Progress, Runner
@@ -49,6 +53,7 @@ VERDICTS = {
     Invalid: Verdict.INVALID,
     Failed: Verdict.FAILED,
 }
+WAITED = "waited"  # an event
 MOST_INTERRUPTIONS = 3  # then an experiment is what stops the engine, and counts as crashed
 FREE_BYTES = 64 * 2**20  # without so much disk no experiment is begun
 LONGEST_PAUSE_SECONDS = 300.0
@@ -57,10 +62,16 @@ JUDGED = ("confirm", "final", "audit_")  # figures that only scoring may give
 MOST_POINTS = 2000  # of a loss curve, however often a run reports
 
 
+def verdict_of(error: ExperimentError) -> Verdict:
+    """What an error, or the kind that it is one of, makes of an experiment."""
+    return next(verdict for kind, verdict in VERDICTS.items() if isinstance(error, kind))
+
+
 class Watcher(Protocol):
     """Is told what happens. For people: nothing depends on it."""
 
     def began(self, experiment: Experiment) -> None: ...
+    def spent(self, experiment: Experiment, used: Usage) -> None: ...
     def proposed(self, experiment: Experiment) -> None: ...
     def progress(self, experiment: Experiment, progress: Progress) -> None: ...
     def scoring(self, experiment: Experiment) -> None: ...
@@ -82,25 +93,6 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """What a study may use in all, however often it is resumed. None: no limit."""
-
-    experiments: int | None = None  # besides the baseline
-    seconds: float | None = None
-
-    def spent(self, experiments: tuple[Experiment, ...]) -> str:
-        """Why no further experiment may begin, or ""."""
-        done = [each for each in experiments if each.verdict is not None]
-        if self.experiments is not None and len(done) > self.experiments:
-            return f"its {self.experiments} experiments are done"
-        used = sum(each.seconds or 0.0 for each in done)
-        typical = max((each.seconds or 0.0 for each in done[-5:]), default=0.0)
-        if self.seconds is not None and done and used + typical > self.seconds:
-            return f"its time of {self.seconds / 3600:.3g} h is used up"
-        return ""
-
-
-@dataclass(frozen=True, slots=True)
 class Study:
     """Everything that the loop works with."""
 
@@ -118,6 +110,11 @@ class Study:
     stop: Stop = field(default_factory=Stop)
     rule: KeepRule = field(default_factory=Confirm)
     tier: Tier = Tier.PROCESSES  # of the box that runs and scorings get
+    budget: Budget = field(default_factory=Budget)
+
+    @property
+    def memory(self) -> Memory:
+        return Memory(self.lab, self.tag, self.program)
 
     def experiments(self) -> tuple[Experiment, ...]:
         return self.store.experiments(self.tag)
@@ -129,7 +126,8 @@ def research(study: Study, budget: Budget) -> str:
     Raises StudyError when the baseline itself does not run.
     """
     recover(study)
-    while not (why := budget.spent(study.experiments())):
+    study = replace(study, budget=budget)
+    while not (why := why_spent(study)):
         try:
             pause(study)
             if study.stop.after_this:
@@ -146,6 +144,12 @@ def research(study: Study, budget: Budget) -> str:
                 f"its log is {log}; mend the lab, then run again"
             )
     return why
+
+
+def why_spent(study: Study) -> str:
+    """Why no further experiment may begin, or ""."""
+    used = used_by(study.store, study.tag)
+    return study.budget.spent(study.experiments(), used, waited_seconds(study))
 
 
 def attempt(study: Study) -> Experiment:
@@ -174,7 +178,7 @@ def attempt(study: Study) -> Experiment:
             reason = decision.sentence + careful(study, experiment)
             score, delta = decision.score, decision.delta
         except ExperimentError as error:
-            verdict, reason, score, delta = VERDICTS[type(error)], str(error), None, None
+            verdict, reason, score, delta = verdict_of(error), str(error), None, None
     with room_to_write(study):
         finished = study.store.finish(
             study.tag, experiment.number, verdict, clean_line(reason),
@@ -194,26 +198,53 @@ def propose(
     program = steered(study)
     parent = next(each for each in history if each.number == experiment.parent)
     assert parent.commit is not None
-    tree = study.lab.lay_out(parent.commit, place / "desk")
-    seed = study.seed * 1_000_003 + experiment.number
-    desk = Desk(tree, program, history, parent, experiment.number, seed)
-    proposal = study.researcher.propose(desk)
+    tree = desk.lay_out(study.lab, study.memory, program, parent, history, place / "desk")
+    look = (study.lab, study.memory, program, parent, history, tree)
+    (place / "scratch").mkdir()
+    proposal = study.researcher.propose(
+        Desk(
+            tree, program, history, parent, experiment.number,
+            seed=study.seed * 1_000_003 + experiment.number,
+            ledger=ledger_of(study, experiment),
+            tick=study.stop.tick,
+            objection=partial(desk.objection, *look),
+            scratch=place / "scratch",
+            seconds=min(
+                program.limits.proposal_seconds,
+                study.budget.seconds_left(history, waited_seconds(study)),
+            ),
+        )
+    )  # fmt: skip
+    files = desk.check(*look)
     description = clean_line(proposal.description, 200) or "no description"
-    message = (
-        f"{description}\n\n{proposal.hypothesis}\n\nexperiment {study.tag}/{experiment.number}"
-    )
-    commit = study.lab.commit_desk(tree, program, parent.commit, message)
+    hypothesis = clean_line(proposal.hypothesis, 800)
+    message = f"{description}\n\n{hypothesis}\n\nexperiment {study.tag}/{experiment.number}"
+    commit = study.lab.snapshot(files, message, parent.commit)
     study.lab.record_attempt(study.tag, experiment.number, commit)
     experiment = replace(
         experiment,
         commit=commit,
         description=description,
-        hypothesis=proposal.hypothesis,
+        hypothesis=hypothesis,
         details=proposal.details,
+        researcher=proposal.by or experiment.researcher,
     )
     study.store.proposed(study.tag, experiment)
     study.watcher.proposed(experiment)
     return experiment
+
+
+def ledger_of(study: Study, experiment: Experiment) -> StudyLedger:
+    return StudyLedger(
+        study.store,
+        study.tag,
+        experiment.number,
+        experiment.researcher,
+        study.lab.study_folder(study.tag),
+        study.budget,
+        study.watcher.note,
+        partial(study.watcher.spent, experiment),
+    )
 
 
 def execute(
@@ -270,7 +301,7 @@ def execute(
         return score_of(finish)
     except ExperimentError as error:
         seconds = {"seconds": time.monotonic() - began}
-        figures, verdict = {**finish.figures, **seconds}, VERDICTS[type(error)].value
+        figures, verdict = {**finish.figures, **seconds}, verdict_of(error).value
         finish = replace(finish, outcome=verdict, reason=clean_line(str(error)), figures=figures)
         raise
     finally:
@@ -414,21 +445,37 @@ def check_interruptions(experiment: Experiment) -> None:
 
 
 def pause(study: Study) -> None:
-    """Never a tight loop: wait after instant failures, and while the disk is full."""
-    recent = [each for each in study.experiments() if each.verdict is not None][-12:]
-    failures = 0
-    for each in reversed(recent):
-        if each.score is not None or (each.seconds or 0.0) > 10.0:
-            break
-        failures += 1
+    """Never a tight loop: wait after instant failures, and while the disk is full.
+
+    Waiting is time of the study, too: it is written down.
+    """
+    began = time.monotonic()
+    left = study.budget.seconds_left(study.experiments(), waited_seconds(study))
+    failures = failures_in_a_row(study)
     if failures > 3:
-        seconds = min(LONGEST_PAUSE_SECONDS, 2.0 ** (failures - 3))
+        seconds = min(LONGEST_PAUSE_SECONDS, 2.0 ** (failures - 3), left)
         study.watcher.note(f"{failures} experiments failed at once: waiting {seconds:.0f} s")
         wait(study, seconds)
-    if shutil.disk_usage(study.lab.home).free < FREE_BYTES:
+    if is_tight(study.lab):
         study.watcher.note(f"less than {FREE_BYTES // 2**20} MB free on the disk: waiting for more")
-        while shutil.disk_usage(study.lab.home).free < FREE_BYTES and not study.stop.after_this:
+        while is_tight(study.lab) and time.monotonic() - began < left:
+            if study.stop.after_this:
+                break
             wait(study, DISK_POLL_SECONDS)
+    if (waited := time.monotonic() - began) > 1.0:
+        with room_to_write(study):
+            study.store.event(study.tag, WAITED, seconds=waited)
+
+
+def failures_in_a_row(study: Study) -> int:
+    """How many of the latest experiments ended at once and without a score."""
+    recent = [each for each in study.experiments() if each.verdict is not None][-12:]
+    ended_well = (each.score is not None or (each.seconds or 0.0) > 10.0 for each in recent[::-1])
+    return next((count for count, well in enumerate(ended_well) if well), len(recent))
+
+
+def is_tight(lab: Lab) -> bool:
+    return shutil.disk_usage(lab.home).free < FREE_BYTES
 
 
 def wait(study: Study, seconds: float) -> None:
@@ -436,6 +483,12 @@ def wait(study: Study, seconds: float) -> None:
     while time.monotonic() < deadline and not study.stop.after_this:
         study.stop.tick()
         time.sleep(0.1)
+
+
+def waited_seconds(study: Study) -> float:
+    """Between experiments, in all."""
+    events = study.store.events(study.tag)
+    return sum(float(data["seconds"]) for _, kind, data in events if kind == WAITED)
 
 
 def is_full(error: BaseException) -> bool:

@@ -48,20 +48,21 @@ def main() -> None:
 def supervise(spec: dict[str, Any]) -> dict[str, Any]:
     """Run spec["argv"] until it ends or must end; returns the ending."""
     reader, writer = os.pipe()
+    standard = [each for each in (spec["stdin"], spec["stdout"]) if each is not None]
     if spec["file_bytes"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (spec["file_bytes"], spec["file_bytes"]))
     try:
         child = subprocess.Popen(
             spec["argv"],
-            stdin=subprocess.DEVNULL,
-            stdout=writer,
+            stdin=subprocess.DEVNULL if spec["stdin"] is None else spec["stdin"],
+            stdout=writer if spec["stdout"] is None else spec["stdout"],
             stderr=writer,
             pass_fds=spec["pass_fds"],
             start_new_session=True,
         )
     except OSError as error:
         return {"exit_code": 127, "stopped": "", "error": str(error), "peak_memory_bytes": 0}
-    for descriptor in (writer, *spec["pass_fds"]):
+    for descriptor in {writer, *standard, *spec["pass_fds"]}:
         os.close(descriptor)
     prefer_for_oom(child.pid)
     log = Log(spec["log"], spec["log_bytes"])

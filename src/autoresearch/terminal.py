@@ -1,6 +1,7 @@
 """What a person sees while a study runs: a live line on a terminal, plain lines elsewhere."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from autoresearch.experiment import Experiment, Verdict
+from autoresearch.budget import Budget
+from autoresearch.experiment import Experiment, Usage, Verdict
 from autoresearch.program import Program
 from autoresearch.runners.base import Progress
 from autoresearch.sandbox import Tier
-from autoresearch.study import Budget
-from autoresearch.text import clean
+from autoresearch.text import clean, clean_line, duration
 
 STYLES = {
     Verdict.KEEP: "bold green",
@@ -34,10 +35,8 @@ def result_line(each: Experiment) -> Text:
     delta = f"{each.delta:+.4f}" if each.delta is not None else ""
     facts = f"{score:>9} {delta:>8}  {each.seconds or 0:5.0f} s  "
     line = Text(f"#{each.number:<4} ").append(f"{each.verdict:8}", STYLES[each.verdict])
-    line.append(facts).append(each.description)
-    if each.score is None:
-        line.append(f": {each.reason}")
-    return line
+    why = each.reason if each.score is None else ""
+    return line.append(facts).append(": ".join(filter(None, (each.description, why))))
 
 
 class PlainWatcher:
@@ -53,6 +52,9 @@ class PlainWatcher:
 
     def began(self, experiment: Experiment) -> None:
         del experiment
+
+    def spent(self, experiment: Experiment, used: Usage) -> None:
+        del experiment, used
 
     def proposed(self, experiment: Experiment) -> None:
         self.print(Text(f"#{experiment.number:<4} trying  {experiment.description}"))
@@ -100,6 +102,9 @@ class LiveWatcher(PlainWatcher):
     def began(self, experiment: Experiment) -> None:
         self._show(experiment, 0.0, "proposing")
 
+    def spent(self, experiment: Experiment, used: Usage) -> None:
+        self._show(experiment, 0.0, f"proposing, {usage_words(used)} so far")
+
     def proposed(self, experiment: Experiment) -> None:
         self._show(experiment, 0.0, "starting")
 
@@ -146,7 +151,7 @@ def log_table(experiments: tuple[Experiment, ...], metric: str) -> Table:
         style = STYLES[each.verdict] if each.verdict else "cyan"
         memory = each.last_run.figures.get("peak_memory_mb") if each.last_run else None
         unscored = each.verdict and each.score is None
-        description = f"{each.description}: {each.reason}" if unscored else each.description
+        said = (each.description, each.reason if unscored else "")
         table.add_row(
             str(each.number),
             "" if each.parent is None else str(each.parent),
@@ -156,14 +161,31 @@ def log_table(experiments: tuple[Experiment, ...], metric: str) -> Table:
             "" if each.seconds is None else f"{each.seconds:.0f}",
             "" if memory is None else f"{memory:.0f}",
             (each.commit or "")[:7],
-            Text(description),
+            Text(": ".join(filter(None, said))),
         )
     return table
 
 
+def usage_words(used: Usage) -> str:
+    """Such as "1.2M tokens and $3.40"; "" when nothing was taken."""
+    if not used.tokens:
+        return ""
+    money = "" if used.cost_usd is None else f" and ${used.cost_usd:,.2f}"
+    return f"{short_count(used.tokens)} tokens{money}"
+
+
+def short_count(count: int) -> str:
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return str(count)
+
+
 def opening_line(is_new: bool, tag: str, program: Program, budget: Budget) -> str:
     limits = [f"{budget.experiments} experiments"] if budget.experiments is not None else []
-    limits += [f"{budget.seconds / 3600:.3g} h"] if budget.seconds is not None else []
+    limits += [duration(budget.seconds)] if budget.seconds is not None else []
+    limits += [f"{short_count(budget.tokens)} tokens"] if budget.tokens is not None else []
+    limits += [f"${budget.cost_usd:,.2f}"] if budget.cost_usd is not None else []
     until = " or ".join(limits) or "you stop it (Ctrl-C)"
     verb = "New study" if is_new else "Resuming study"
     return f"{verb} {tag}: {program.budget_seconds:g} s of training a run, until {until}"
@@ -197,12 +219,15 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
     if facts["tier"] is not None:
         lines.append(f"box         {box_words(Tier(facts['tier']))}")
     lines.append(f"time        {facts['seconds'] / 3600:.2f} h")
+    used = Usage(facts["input_tokens"], facts["output_tokens"], cost_usd=facts["cost_usd"])
+    if words := usage_words(used):
+        lines.append(f"proposals   {words}")
     if facts["current"] is not None:
         lines.append(f"now         #{facts['current']} {facts['current_description']}")
     return lines
 
 
-def experiment_lines(each: Experiment, program: Program) -> list[str]:
+def experiment_lines(each: Experiment, program: Program, used: Usage) -> list[str]:
     """`show` for people."""
     run = each.last_run
     figures = run.figures if run else {}
@@ -213,10 +238,12 @@ def experiment_lines(each: Experiment, program: Program) -> list[str]:
         "what": each.description,
         "hypothesis": each.hypothesis,
         "verdict": f"{verdict}: {each.reason}" if each.reason else verdict,
+        "answer": f"the hypothesis is {each.answer}" if each.hypothesis and each.verdict else "",
         program.metric: None if each.score is None else f"{each.score:.6f}",
         "delta": None if each.delta is None else f"{each.delta:+.6f}",
         "commit": each.commit,
         "by": each.researcher,
+        "proposing": usage_words(used),
         "started": each.started_at,
         "seed": run.seed if run else None,
         **{name: f"{value:,.6g}" for name, value in figures.items()},
@@ -226,8 +253,19 @@ def experiment_lines(each: Experiment, program: Program) -> list[str]:
     return [f"{name:{width}}{value}" for name, value in shown.items()]
 
 
-def log_text(path: Path) -> str:
-    """What a run printed, made harmless."""
+def event_lines(events: Iterable[tuple[str, str, Mapping[str, Any]]]) -> list[str]:
+    """`log --events` for people."""
+    lines = []
+    for at, kind, data in events:
+        number = f"#{data['experiment']}" if "experiment" in data else ""
+        rest = {k: v for k, v in data.items() if k not in ("experiment", "text")}
+        words = clean_line(str(data.get("text", "")), 400) or (json.dumps(rest) if rest else "")
+        lines.append(f"{at[:19].replace('T', ' ')}  {number:>5}  {kind:12} {words}".rstrip())
+    return lines or ["nothing happened beside the experiments"]
+
+
+def log_text(path: Path, if_none: str = "nothing was printed") -> str:
+    """What a run printed or an agent said, made harmless."""
     if not path.exists():
-        return "nothing was printed"
+        return if_none
     return clean(path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n"))

@@ -50,6 +50,20 @@ def plain(text: str) -> str:
     return " ".join(_without_hidden(line).split())
 
 
+def fenced(text: str, language: str = "text") -> str:
+    """A code block in Markdown, behind a fence that nothing in it can close."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def duration(seconds: float, units: tuple[str, str, str] = ("s", "min", "h")) -> str:
+    """Such as "8 h", "45 min", "30 s"."""
+    second, minute, hour = units
+    if seconds < 120:
+        return f"{seconds:.3g} {second}"
+    return f"{seconds / 60:.3g} {minute}" if seconds < 7200 else f"{seconds / 3600:.3g} {hour}"
+
+
 def visible(text: str) -> str:
     """Lines with a mark in place of whatever hides: nothing vanishes unseen."""
     return _without_hidden(text.replace("\r\n", "\n"), mark="\ufffd")

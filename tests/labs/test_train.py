@@ -382,6 +382,13 @@ def test_sizes_of_a_device_make_a_model(train: ModuleType, device: str) -> None:
     check_sizes(train, train.sizes(device))
 
 
+def test_sizes_follow_the_time_of_a_run(train: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train.prepare, "BUDGET_SECONDS", 20.0)
+    assert train.sizes("cpu")["DEPTH"] == 1
+    monkeypatch.setattr(train, "SIZED_FOR", 300)
+    assert train.sizes("cpu")["DEPTH"] == 2
+
+
 @pytest.mark.parametrize("gigabytes", [4, 8, 16, 24, 80, 141, 192])
 def test_sizes_follow_the_memory_of_a_gpu(
     train: ModuleType, gigabytes: int, monkeypatch: pytest.MonkeyPatch
@@ -396,7 +403,7 @@ def test_sizes_follow_the_memory_of_a_gpu(
 def check_sizes(train: ModuleType, size: dict[str, int]) -> None:
     assert None not in size.values()
     unset = {name for name, value in train.constants().items() if value is None}
-    assert unset <= set(size)
+    assert unset - {"SIZED_FOR"} <= set(size)
     assert size["WIDTH"] % size["HEAD_DIM"] == 0
     assert size["BATCH_TOKENS"] % size["MICRO_ROWS"] == 0
     assert size["NGRAM_ROWS"] & (size["NGRAM_ROWS"] - 1) == 0

@@ -21,7 +21,8 @@ from typing import Any
 from autoresearch import keep, opening
 from autoresearch.attacks import Attack
 from autoresearch.attacks.witness import Witness, listeners, sweep
-from autoresearch.experiment import Experiment, Proposal, Run
+from autoresearch.budget import Budget
+from autoresearch.experiment import Experiment, Proposal, Run, Usage
 from autoresearch.lab import Lab
 from autoresearch.researchers.base import Desk
 from autoresearch.runners.base import Progress
@@ -29,7 +30,7 @@ from autoresearch.runners.local import LocalRunner
 from autoresearch.sandbox import Tier
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
-from autoresearch.study import Budget, Study, research
+from autoresearch.study import Study, research
 
 TAG = "doctor"
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e"  # in front of every description: none may come through
@@ -58,7 +59,7 @@ class Stage:
 @contextmanager
 def stage(lab: Path, known: Mapping[str, str], forged: Callable[[Run], str]) -> Iterator[Stage]:
     """What the attacks on any lab need."""
-    token, home = secrets.token_hex(8), Path.home()
+    token, home = f"{os.getpid()}-{secrets.token_hex(8)}", Path.home()
     with listeners(token) as (servers, path), decoy(home, token) as hub:
         witness = Witness(lab, servers)
         told = {
@@ -157,6 +158,7 @@ class Clinic:
             subprocess.run([sys.executable, "-I", str(program)], cwd=desk.tree, check=True)
         else:
             (desk.tree / "train.py").write_text(script)
+        make_new(desk)
         return Proposal(f"{HOSTILE}{attack.name}")
 
     # a watcher
@@ -164,6 +166,7 @@ class Clinic:
     def began(self, experiment: Experiment) -> None:
         self._complaints.clear()
 
+    def spent(self, experiment: Experiment, used: Usage) -> None: ...
     def proposed(self, experiment: Experiment) -> None: ...
 
     def progress(self, experiment: Experiment, progress: Progress) -> None: ...
@@ -194,6 +197,14 @@ class Clinic:
             self.results.append(Result(attack, holds, sentence, seconds))
             self.on_result(self.results[-1])
         self._acts.clear()
+
+
+def make_new(desk: Desk) -> None:
+    """Another text each time: an edit that was tried before would be refused, not run."""
+    script = desk.tree / "train.py"
+    if script.is_file() and not script.is_symlink():
+        with script.open("a") as file:
+            file.write(f"\nROUND = {desk.number}\n")
 
 
 def forgeries(experiment: Experiment, stage: Stage) -> list[str]:

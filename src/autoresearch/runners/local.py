@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from autoresearch import plain
 from autoresearch.errors import Crashed, Invalid, TimedOut
 from autoresearch.process import (
     Caps,
@@ -210,23 +211,13 @@ def keep_compiled(job: Job) -> None:
     for folder, _, names, descriptor in os.fwalk(job.compiling):
         target = job.compiled_at_ready / Path(folder).relative_to(job.compiling)
         for name in names:
-            data = read_plain(name, descriptor, left)
+            data = None
+            with suppress(OSError):
+                data = plain.read_at(descriptor, name, left)
             left -= len(data or b"")
             if data is not None:
                 target.mkdir(parents=True, exist_ok=True)
                 (target / name).write_bytes(data)
-
-
-def read_plain(name: str, folder: int, limit: int) -> bytes | None:
-    """A file's content; None for a link, a device, or what is larger than `limit`."""
-    try:
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    except OSError:
-        return None
-    with os.fdopen(file, "rb") as opened:
-        facts = os.fstat(file)
-        is_fine = stat.S_ISREG(facts.st_mode) and facts.st_size <= limit
-        return opened.read(limit) if is_fine else None
 
 
 def command(words: tuple[str, ...], python: str, *options: str) -> list[str]:

@@ -38,6 +38,8 @@ from torch import nn
 # Hyperparameters: None means what sizes() finds right for the device
 # ------------------------------------------------------------------------------------------------
 
+SIZED_FOR = None  # seconds of training that sizes() has in mind, None: the budget; fixed
+
 # Model
 DEPTH = None  # layers; range: 1 to 24
 WIDTH = None  # channels, a multiple of HEAD_DIM; range: 64 to 2048, multiple of 64
@@ -81,10 +83,11 @@ PEAK_TFLOPS = {  # dense bf16, from the makers' data sheets
 
 
 def sizes(device):
-    """The constants that are None, for the device at hand: the one place where devices differ."""
+    """The constants that are None, for device and time: the one place where devices differ."""
+    seconds = prepare.BUDGET_SECONDS if SIZED_FOR is None else SIZED_FOR
     if device == "cpu":
         chosen = {
-            "DEPTH": 2,
+            "DEPTH": 1 if seconds < 120 else 2,  # measured: docs/benchmarks.md
             "WIDTH": 128,
             "HEAD_DIM": 64,
             "NGRAM_ROWS": 32768,

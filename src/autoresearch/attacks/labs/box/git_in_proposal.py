@@ -12,9 +12,8 @@ import pathlib
 FACTS = {}
 
 git = pathlib.Path(".git")
-(git / "hooks").mkdir(parents=True)
-(git / "objects").mkdir()
-(git / "refs").mkdir()
+for name in ("hooks", "objects", "refs"):  # whether the desk is a repository already, or not
+    (git / name).mkdir(parents=True, exist_ok=True)
 (git / "HEAD").write_text("ref: refs/heads/main\n")
 command = f"touch {FACTS['marker']}"
 (git / "config").write_text(f'[core]\n\tfsmonitor = "{command}"\n\tattributesFile = evil\n')

@@ -1,0 +1,108 @@
+"""What a researcher reports while it works, written down at once: events, talk, tokens, money."""
+
+import math
+from collections.abc import Callable
+from itertools import takewhile
+from pathlib import Path
+
+from autoresearch.budget import Budget
+from autoresearch.errors import Spent
+from autoresearch.experiment import Usage
+from autoresearch.store import Store
+from autoresearch.text import clean, clean_line
+
+MOST_NOTES = 200  # of one proposal: an agent in a loop must not fill the store
+MOST_TALK_BYTES = 2**20
+MOST_COUNTED = 2**40  # tokens or dollars in one report: sums of such fit the store's 64 bits
+LOUD = ("unavailable", "stand-in", "back", "unboxed", "no-cost")  # a person wants to know at once
+
+
+class StudyLedger:
+    """The ledger of one proposal."""
+
+    def __init__(
+        self,
+        store: Store,
+        tag: str,
+        number: int,
+        researcher: str,
+        folder: Path,
+        budget: Budget,
+        tell: Callable[[str], None],
+        show: Callable[[Usage], None],
+    ) -> None:
+        self._store, self._tag, self._number, self._researcher = store, tag, number, researcher
+        self._path, self._budget = talk_path(folder, number), budget
+        self._tell, self._show = tell, show
+        self._notes, self._talked = 0, 0
+        self._awaits_cost = budget.cost_usd is not None
+        self._path.parent.mkdir(exist_ok=True)
+        self._path.unlink(missing_ok=True)  # a proposal that a kill cut short is made again
+
+    def note(self, kind: str, text: str = "") -> None:
+        self._notes += 1
+        line = clean_line(text, 400)
+        if self._notes <= MOST_NOTES:
+            self._store.event(self._tag, kind, experiment=self._number, text=line)
+        if kind in LOUD:
+            self._tell(line)
+
+    def talk(self, text: str) -> None:
+        words = clean(text).encode()
+        room = MOST_TALK_BYTES - self._talked
+        self._talked += len(words)
+        if room > 0:
+            with self._path.open("ab") as file:
+                file.write(words[:room])
+                if len(words) > room:
+                    file.write(b"\n[more was said, and not kept]\n")
+
+    def spend(self, usage: Usage, model: str = "") -> None:
+        usage = plausible(usage)
+        self._store.spend(self._tag, self._number, self._researcher, usage, clean_line(model, 100))
+        self._warn_of_no_cost(usage)
+        used = used_by(self._store, self._tag)
+        self._show(used)
+        self._check(used)
+
+    def pending(self, tokens: int) -> None:
+        if self._budget.tokens is not None:
+            self._check(used_by(self._store, self._tag) + plausible(Usage(tokens)))
+
+    def _check(self, used: Usage) -> None:
+        if why := self._budget.overspent(used):
+            raise Spent(f"the study may go no further: {why}")
+
+    def _warn_of_no_cost(self, usage: Usage) -> None:
+        """A limit that cannot hold is said to be none, once until the study is resumed."""
+        if usage.cost_usd is not None:
+            self._awaits_cost = False
+        if not (self._awaits_cost and usage.tokens):
+            return
+        self._awaits_cost = False
+        events = reversed(self._store.events(self._tag))
+        since = takewhile(lambda kind: kind != "resumed", (kind for _, kind, _ in events))
+        if "no-cost" not in since:
+            who = clean_line(self._researcher, 80)
+            self.note("no-cost", f"{who} reports no cost: --max-cost cannot hold, use --max-tokens")
+
+
+def plausible(usage: Usage) -> Usage:
+    """An agent may report anything: what can be stored and added up of it."""
+    read, written, cached = (
+        min(max(count, 0), MOST_COUNTED)
+        for count in (usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+    )
+    cost = usage.cost_usd
+    if cost is not None:
+        cost = min(cost, float(MOST_COUNTED)) if 0 <= cost < math.inf else None  # nan is neither
+    return Usage(read, written, cached, cost)
+
+
+def talk_path(study_folder: Path, number: int) -> Path:
+    return study_folder / "talks" / f"{number:04d}.md"
+
+
+def used_by(store: Store, tag: str) -> Usage:
+    """What a study's proposals have taken so far."""
+    return sum(store.usage(tag).values(), Usage())

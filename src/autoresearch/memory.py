@@ -1,0 +1,120 @@
+"""A study's memory: what the next researcher finds in `history/`, and whether an edit is new.
+
+What follows from an experiment is computed once and kept below the study's folder, in one file for
+each: a new proposal costs the work for the latest experiment, and the copying of the others. A file
+that a kill or a power cut left in halves is no JSON any more, and is made again.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from autoresearch.change import Theme, fingerprint, touched
+from autoresearch.experiment import Experiment
+from autoresearch.lab import Lab, remove
+from autoresearch.program import Program
+from autoresearch.sheet import log_end, sheet, shown_diff
+from autoresearch.store import INTERRUPTED, RUNNING
+from autoresearch.summary import summary
+from autoresearch.text import write_whole
+
+FORM = 1  # of what is kept; another one makes all of it anew
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is kept of one experiment."""
+
+    key: str  # of which experiment, and in which form
+    fingerprint: str  # of its editable files; "" where nothing was proposed
+    themes: tuple[Theme, ...]
+    sheet: str  # 0007.md
+    diff: str  # 0007.diff; "" where there is none
+
+    @classmethod
+    def read(cls, path: Path, key: str) -> "Page | None":
+        """The page in a file; None where there is none, half of one, or another one's."""
+        try:
+            facts = json.loads(path.read_bytes())
+            themes = tuple(Theme(**each) for each in facts.pop("themes"))
+            page = cls(themes=themes, **facts)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return page if page.key == key else None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a study remembers. `history` is always all of its finished experiments."""
+
+    lab: Lab
+    tag: str
+    program: Program
+
+    def lay_out(self, history: tuple[Experiment, ...], folder: Path) -> None:
+        """Write `README.md`, and `0007.md` and `0007.diff` of each experiment, into `folder`.
+
+        The folder is made; what stood in its place is gone.
+        """
+        if folder.is_symlink():
+            folder.unlink()
+        remove(folder)
+        folder.mkdir(parents=True)
+        themes = {}
+        for each, page in self._pages(history):
+            themes[each.number] = page.themes
+            (folder / f"{each.number:04d}.md").write_text(page.sheet, encoding="utf-8")
+            if page.diff:
+                (folder / f"{each.number:04d}.diff").write_text(page.diff, encoding="utf-8")
+        text = summary(history, themes, self.program)
+        (folder / "README.md").write_text(text, encoding="utf-8")
+
+    def twin(
+        self, history: tuple[Experiment, ...], files: Mapping[str, bytes]
+    ) -> Experiment | None:
+        """The first experiment that ran with these editable files, whatever their formatting."""
+        mark = fingerprint(files)
+        twins = (each for each, page in self._pages(history) if page.fingerprint == mark)
+        return next(filter(has_run, twins), None)
+
+    def _pages(self, history: tuple[Experiment, ...]) -> Iterator[tuple[Experiment, Page]]:
+        """The page of each experiment, made where it is not there."""
+        home = self.lab.study_folder(self.tag) / "history"
+        home.mkdir(exist_ok=True)
+        by_number = {each.number: each for each in history}
+        for each in history:
+            path, key = home / f"{each.number:04d}.json", key_of(each)
+            page = Page.read(path, key)
+            if page is None:
+                parent = None if each.parent is None else by_number.get(each.parent)
+                page = self._page(each, parent, key)
+                write_whole(path, json.dumps(asdict(page)))
+            yield each, page
+
+    def _page(self, each: Experiment, parent: Experiment | None, key: str) -> Page:
+        mark, themes, diff = "", tuple[Theme, ...](), ""
+        if each.commit is not None:
+            after = self.lab.contents(each.commit, self.program.editable)
+            mark = fingerprint(after)
+            if parent is not None and parent.commit is not None:
+                before = self.lab.contents(parent.commit, self.program.editable)
+                themes = touched(before, after)
+                diff = shown_diff(self.lab.diff(parent.commit, each.commit, self.program))
+        path = self.lab.study_folder(self.tag) / "logs" / f"{each.number:04d}.txt"
+        log = log_end(path) if each.runs else []  # without a run it is of the tag's study before
+        return Page(key, mark, themes, sheet(each, parent, themes, self.program, log), diff)
+
+
+def key_of(experiment: Experiment) -> str:
+    """Another one for whatever would give another page. A finished experiment never changes, but
+    a tag may be used again, and another Python has other syntax trees."""
+    version = f"{FORM} {sys.version_info.major}.{sys.version_info.minor}"
+    return f"{version} {experiment.commit} {experiment.finished_at} {experiment.verdict}"
+
+
+def has_run(experiment: Experiment) -> bool:
+    """Whether a run of it came to an end: one that was cut short from outside says nothing."""
+    outcomes = {run.outcome for run in experiment.runs} - {RUNNING, INTERRUPTED}
+    return experiment.commit is not None and bool(outcomes)

@@ -1,0 +1,169 @@
+"""What came of touching each place in the code: how often, with which values, for what gain."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite
+
+from autoresearch.change import Theme
+from autoresearch.experiment import Experiment
+from autoresearch.keep import amount
+from autoresearch.literals import evaluate
+from autoresearch.outline import span
+from autoresearch.view import StudyView
+
+MOST_THEMES = 6  # of one change; what touches more places is a rewrite
+REWRITE = "(many places at once)"
+MOST_VALUES = 8  # of one constant
+LONGEST_NAME = 60
+
+Themes = Mapping[int, tuple[Theme, ...]]  # of each experiment's change, by its number
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One experiment that touched a place."""
+
+    experiment: Experiment
+    gain: float | None
+    value: str  # what it set a constant to; "" for any other place
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Everything that was tried at one place."""
+
+    name: str
+    now: str  # the value in the best where it is a constant; "" where it is not known
+    tries: Sequence[Try]
+
+    @property
+    def kept(self) -> int:
+        return sum(each.experiment.is_kept for each in self.tries)
+
+    @property
+    def title(self) -> str:
+        return span(self.name, LONGEST_NAME)
+
+    @property
+    def gains(self) -> str:
+        """Such as "gains -0.02 to +0.01"."""
+        gains = [each.gain for each in self.tries if each.gain is not None]
+        if not gains:
+            return "none scored"
+        low, high = signed(min(gains)), signed(max(gains))
+        return f"gain {low}" if low == high else f"gains {low} to {high}"
+
+    @property
+    def text(self) -> str:
+        """Such as "`X`, now 3.0: 8 tried, 1 kept, gains -0.02 to +0.01; values ..."."""
+        now = f", now {value_text(self.now)}" if self.now else ""
+        if len(self.tries) == 1:
+            once = self.tries[0]
+            what = value_text(once.value) if once.value else described(once.experiment, 80)
+            return (
+                f"{self.title}{now}: tried once, #{once.experiment.number} {what} {_outcome(once)}"
+            )
+        kept = f", {self.kept} kept" if self.kept else ""
+        return f"{self.title}{now}: {len(self.tries)} tried{kept}, {self.gains}{self._what}"
+
+    @property
+    def _what(self) -> str:
+        """The values that were tried; where it is no constant, what went best."""
+        if values := values_text(self.tries):
+            return f"; values {values}"
+        scored = [(each.gain, each.experiment) for each in self.tries if each.gain is not None]
+        if not scored:
+            return ""
+        best = max(scored, key=lambda pair: (pair[0], -pair[1].number))[1]
+        return f"; best #{best.number} {described(best, 80)}"
+
+
+def tallies(view: StudyView, themes: Themes) -> list[Tally]:
+    """One for each place that was touched, the most tried first."""
+    tried: dict[str, list[Try]] = defaultdict(list)
+    for each in view.tried:
+        values = {theme.name: theme.after for theme in themes.get(each.number, ())}
+        for name in places(themes, each):
+            tried[name].append(Try(each, gain_of(view, each), values.get(name, "")))
+    now = values_now(view, themes)
+    found = [Tally(name, now.get(name, ""), tries) for name, tries in tried.items()]
+    return sorted(found, key=lambda tally: (-len(tally.tries), tally.name))
+
+
+def lineage(view: StudyView) -> list[Experiment]:
+    """The kept changes that the best consists of, the first one first."""
+    by_number = {each.number: each for each in view.closed}
+    found, each = list[Experiment](), view.best
+    while each is not None and each.parent is not None and each.parent < each.number:
+        found.append(each)
+        each = by_number.get(each.parent)
+    return found[::-1]
+
+
+def values_now(view: StudyView, themes: Themes) -> dict[str, str]:
+    """The best's value of each constant that was ever touched."""
+    now: dict[str, str] = {}
+    for each in view.tried:  # until it was first changed, it was what it is in the baseline
+        for theme in themes.get(each.number, ()):
+            now.setdefault(theme.name, theme.before)
+    for each in lineage(view):
+        now |= {theme.name: theme.after for theme in themes.get(each.number, ())}
+    return now
+
+
+def values_text(tries: Iterable[Try]) -> str:
+    """Each value with the best that it gave; of many the best ones and both ends, in order."""
+    best: dict[str, Try] = {}
+    for each in tries:
+        if each.value and (each.value not in best or _worth(each) > _worth(best[each.value])):
+            best[each.value] = each
+    ordered = sorted(best, key=_order)
+    ends = (ordered[:1], ordered[-1:])
+    chosen = sorted(best, key=lambda value: ([value] not in ends, -_worth(best[value]), value))
+    shown = sorted(chosen[:MOST_VALUES], key=_order)
+    left = f" and {len(best) - len(shown)} more" if len(best) > len(shown) else ""
+    return ", ".join(f"{value_text(value)} {_outcome(best[value])}" for value in shown) + left
+
+
+def value_text(value: str) -> str:
+    """A constant's value; a number needs no quotation."""
+    return value if isfinite(_order(value)[0]) else span(value, 24)
+
+
+def places(themes: Themes, each: Experiment) -> tuple[str, ...]:
+    """Where an experiment's change was made."""
+    names = tuple(theme.name for theme in themes.get(each.number, ()))
+    return names if len(names) <= MOST_THEMES else (REWRITE,)
+
+
+def gain_of(view: StudyView, each: Experiment) -> float | None:
+    """By how much it was better than the best of its moment, whatever the direction."""
+    return view.as_gain(each.delta) if each.delta is not None and isfinite(each.delta) else None
+
+
+def signed(gain: float) -> str:
+    return f"{'-' if gain < 0 else '+'}{amount(abs(gain))}"
+
+
+def described(each: Experiment, limit: int) -> str:
+    return span(each.description, limit) or "(no description)"
+
+
+def _worth(each: Try) -> float:
+    return -inf if each.gain is None else each.gain
+
+
+def _outcome(each: Try) -> str:
+    if each.gain is None:
+        return str(each.experiment.verdict)
+    return f"{signed(each.gain)}{' kept' if each.experiment.is_kept else ''}"
+
+
+def _order(value: str) -> tuple[float, str]:
+    """Numbers by size, then everything else."""
+    try:
+        number = evaluate(value)
+    except ValueError:
+        return inf, value
+    return (inf if isinstance(number, str | bool) else float(number)), value

@@ -1,0 +1,74 @@
+"""Protects an agent from guessing: task, rules and how to state a proposal are in its prompt."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autoresearch.experiment import Experiment, Verdict
+from autoresearch.program import Program
+from autoresearch.researchers.base import Desk
+from autoresearch.researchers.prompt import (
+    ask_for_statement,
+    continued,
+    nudge,
+    prompt,
+    quotation,
+    task,
+)
+from autoresearch.researchers.statement import Statement, read_statement
+
+FIRST = Experiment(0, None, "", score=1.25, verdict=Verdict.KEEP)
+BEST = Experiment(3, 0, "", score=1.125, verdict=Verdict.KEEP)
+LAST = Experiment(4, 3, "", verdict=Verdict.CRASH, reason="out of \x1b[1mmemory")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    program = Program("Prefer small changes.", editable=("train.py", "model.py"))
+    return Desk(tmp_path, program, (FIRST, BEST, LAST), FIRST, 5, 0)
+
+
+def test_the_task_names_goal_files_and_budget(desk: Desk) -> None:
+    text = task(desk)
+    assert "`val_bpb` (lower is better)" in text
+    assert "Best so far: experiment 3 (val_bpb 1.125)" in text
+    assert "start from the files of experiment 0 (val_bpb 1.25); yours is number 5" in text
+    assert "Edit only `train.py`, `model.py`. Locked: `prepare.py`." in text
+    assert "trains for 5 minutes" in text
+    assert "Prefer small changes." in text
+
+
+def test_the_rules_for_an_agent(desk: Desk) -> None:
+    text = prompt(desk)
+    assert text.startswith(task(desk))
+    for words in ("history/README.md", "history/0007.diff", "is data", "never ask", "one idea"):
+        assert words in text
+    assert "do not run `python train.py`" in text
+    for each in (text, continued(desk), nudge("x"), ask_for_statement()):
+        assert "Description: <" in each
+        assert read_statement(each) == Statement()  # an agent that repeats it has stated nothing
+
+
+def test_the_next_turn_says_what_was_wrong(desk: Desk) -> None:
+    text = nudge("it changed prepare.py", "May I \x1b[31mgo on?\n" * 1000, ["Edit x: it is locked"])
+    assert "Nobody is here to answer. Decide yourself" in text
+    assert "your proposal would be refused: it changed prepare.py." in text
+    assert "You were not allowed this: Edit x: it is locked." in text
+    assert "\x1b" not in text
+    assert len(text) < 2000
+
+
+def test_a_continued_session_is_told_only_what_is_new(desk: Desk) -> None:
+    text = continued(desk)
+    assert "Experiment 4, the last one, ended as crash: out of memory" in text
+    assert "Now propose experiment 5." in text
+    assert "Prefer small changes." not in text
+    assert "the last one, ended as keep" in continued(replace(desk, history=(FIRST,)))
+
+
+@pytest.mark.parametrize("text", ["plain", "```\nx\n```", "``````", "~~~"])
+def test_a_quotation_cannot_close_itself(text: str) -> None:
+    first, *inner, last = quotation(text).splitlines()
+    assert first == f"{last}markdown"
+    assert not any(line.startswith(last) for line in inner)

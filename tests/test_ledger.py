@@ -1,0 +1,140 @@
+"""What a proposal took and what happened in it is known at once, bounded and harmless."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from autoresearch.budget import Budget
+from autoresearch.errors import Spent
+from autoresearch.experiment import Experiment, Usage, Verdict
+from autoresearch.ledger import (
+    MOST_NOTES,
+    MOST_TALK_BYTES,
+    StudyLedger,
+    talk_path,
+    used_by,
+)
+from autoresearch.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "s.db")
+    store.create_study("t", {}, seed=0, researcher="x", machine={})
+    return store
+
+
+def ledger(store: Store, tmp_path: Path, budget: Budget, told: list[str] | None = None):
+    tell = (told if told is not None else []).append
+    return StudyLedger(store, "t", 3, "agent", tmp_path, budget, tell, lambda used: None)
+
+
+def test_tokens_and_money_add_up_over_experiments(store: Store, tmp_path: Path) -> None:
+    ours = ledger(store, tmp_path, Budget())
+    ours.spend(Usage(100, 10, 40, 0.5), "m")
+    ours.spend(Usage(50, 5), "m")
+    store.spend("t", 4, "other", Usage(1, 1))
+    assert store.usage("t") == {3: Usage(150, 15, 40, 0.5), 4: Usage(1, 1, 0, None)}
+    assert used_by(store, "t") == Usage(151, 16, 40, 0.5)
+
+
+def test_the_call_that_passes_a_limit_is_counted_and_is_the_last(
+    store: Store, tmp_path: Path
+) -> None:
+    ours = ledger(store, tmp_path, Budget(tokens=150))
+    ours.spend(Usage(100, 10))
+    with pytest.raises(Spent, match="150 tokens are used up"):
+        ours.spend(Usage(50, 5))
+    assert used_by(store, "t").tokens == 165
+    with pytest.raises(Spent, match=r"\$0.50 are used up"):
+        ledger(store, tmp_path, Budget(cost_usd=0.5)).spend(Usage(1, 1, 0, 0.6))
+
+
+def test_what_a_turn_has_taken_so_far_counts_against_the_limit(
+    store: Store, tmp_path: Path
+) -> None:
+    ours = ledger(store, tmp_path, Budget(tokens=150))
+    ours.spend(Usage(100))
+    ours.pending(49)
+    with pytest.raises(Spent, match="150 tokens are used up"):
+        ours.pending(50)
+    assert used_by(store, "t") == Usage(100)
+    ledger(store, tmp_path, Budget(cost_usd=1.0)).pending(2**70)
+
+
+def test_counts_that_cannot_be_do_no_harm(store: Store, tmp_path: Path) -> None:
+    ours = ledger(store, tmp_path, Budget(tokens=2**50))
+    ours.spend(Usage(5, 1, 2, 0.5))
+    ours.spend(Usage(-(2**80), -1, -1, -0.5))
+    for cost in (math.nan, math.inf, -math.inf):
+        ours.spend(Usage(cost_usd=cost))
+    assert used_by(store, "t") == Usage(5, 1, 2, 0.5)
+    ours.pending(2**80)
+    for _ in range(3):  # each would fit the store, and not their sum
+        ours.spend(Usage(2**62, 2**80, 2**62, 1e308))
+    used = used_by(store, "t")
+    assert used.tokens < 2**44
+    assert math.isfinite(used.cost_usd or math.nan)
+
+
+def test_a_limit_of_money_that_cannot_hold_is_said_to_be_none(store: Store, tmp_path: Path) -> None:
+    told: list[str] = []
+    budget = Budget(cost_usd=5.0)
+    ledger(store, tmp_path, Budget(), told).spend(Usage(10))
+    priced = ledger(store, tmp_path, budget, told)
+    priced.spend(Usage(cost_usd=0.1))
+    priced.spend(Usage(10))
+    assert not told
+    for _ in range(2):
+        silent = ledger(store, tmp_path, budget, told)
+        silent.spend(Usage(10))
+        silent.spend(Usage(10))
+    assert told == ["agent reports no cost: --max-cost cannot hold, use --max-tokens"]
+    store.event("t", "resumed")
+    ledger(store, tmp_path, budget, told).spend(Usage(10))
+    assert len(told) == 2
+
+
+def test_a_budget_says_which_limit_ends_the_study() -> None:
+    done = tuple(Experiment(n, None, "", verdict=Verdict.DISCARD, seconds=100.0) for n in range(4))
+    none, some = Usage(), Usage(60, 40, 0, 2.0)
+    assert Budget().spent(done, some) == ""
+    assert "3 experiments" in Budget(experiments=3).spent(done, none)
+    assert Budget(experiments=4, seconds=501, tokens=101, cost_usd=2.1).spent(done, some) == ""
+    assert "8.32 min is used up" in Budget(seconds=499).spent(done, none)
+    assert "10 min is used up" in Budget(seconds=600).spent(done, none, waited_seconds=101)
+    assert "100 tokens" in Budget(tokens=100).spent(done, some)
+    assert "$2.00" in Budget(cost_usd=2.0).spent(done, some)
+
+
+def test_an_agent_that_floods_fills_neither_store_nor_disk(store: Store, tmp_path: Path) -> None:
+    ours = ledger(store, tmp_path, Budget())
+    for _ in range(MOST_NOTES + 50):
+        ours.note("refused", "x" * 10_000)
+    for _ in range(30):
+        ours.talk("y" * 100_000)
+    assert len(store.events("t")) == MOST_NOTES
+    assert max(len(data["text"]) for _, _, data in store.events("t")) <= 400
+    said = talk_path(tmp_path, 3).read_text()
+    assert MOST_TALK_BYTES <= len(said) < MOST_TALK_BYTES + 100
+    assert said.endswith("[more was said, and not kept]\n")
+
+
+def test_what_an_agent_says_is_made_harmless(store: Store, tmp_path: Path) -> None:
+    told: list[str] = []
+    ours = ledger(store, tmp_path, Budget(), told)
+    ours.note("unavailable", "it\x1b[31m died\u202e\nnow")
+    ours.note("refused", "quietly")
+    ours.talk("\x1b]0;title\x07hello\n")
+    assert told == ["it died now"]
+    assert store.events("t")[0][2] == {"experiment": 3, "text": "it died now"}
+    assert talk_path(tmp_path, 3).read_text() == "hello\n"
+
+
+def test_a_proposal_that_a_kill_cut_short_starts_its_talk_anew(
+    store: Store, tmp_path: Path
+) -> None:
+    ledger(store, tmp_path, Budget()).talk("half")
+    ledger(store, tmp_path, Budget()).talk("whole")
+    assert talk_path(tmp_path, 3).read_text() == "whole"
