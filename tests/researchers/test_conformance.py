@@ -232,7 +232,7 @@ BREAKERS: dict[str, tuple[Check, dict[str, object]]] = {
     ),
     "it changed the signal handlers": (
         conformance.changes_only_what_is_editable,
-        {"meddle": lambda _, desk: signal.signal(signal.SIGINT, signal.SIG_IGN)},
+        {"meddle": lambda _, desk: signal.signal(signal.SIGINT, lambda number, frame: None)},
     ),
     "it changed the lab's files": (
         conformance.changes_only_what_is_editable,
