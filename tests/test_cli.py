@@ -129,7 +129,10 @@ def test_show_log_status_and_report_for_people(tiny_lab: Path, autoresearch: Cal
     assert len(lines) == 5
     facts = json.loads(autoresearch(tiny_lab, "status", "--json").stdout)
     kept = (tiny_lab / ".autoresearch/studies/t/models").iterdir()
-    assert {path.name for path in kept} == {"0", str(facts["best_number"])}
+    rows = json.loads(autoresearch(tiny_lab, "log", "--json").stdout)
+    latest = [row["number"] for row in rows if row["verdict"] == "keep"][-3:]
+    assert facts["best_number"] in latest
+    assert {int(path.name) for path in kept} == {0, *latest}
 
 
 def test_the_strategy_may_change_during_the_night(tiny_lab: Path, autoresearch: Call) -> None:

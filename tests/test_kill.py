@@ -100,7 +100,7 @@ def check_agreement(lab: Path, tag: str, rows: tuple[Experiment, ...]) -> None:
     )
     refs = dict(row.split() for row in listed.splitlines())
     assert refs == {f"refs/autoresearch/{tag}/{e.number}": e.commit for e in rows if e.commit}
-    best = incumbent(rows)
+    best = incumbent(rows, lower=True)
     if best is not None:
         assert git(lab, "rev-parse", f"refs/heads/autoresearch/{tag}") == best.commit
     for each in rows:

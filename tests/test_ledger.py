@@ -115,7 +115,7 @@ def test_an_agent_that_floods_fills_neither_store_nor_disk(store: Store, tmp_pat
     for _ in range(30):
         ours.talk("y" * 100_000)
     assert len(store.events("t")) == MOST_NOTES
-    assert max(len(data["text"]) for _, _, data in store.events("t")) <= 400
+    assert max(len(each.data["text"]) for each in store.events("t")) <= 400
     said = talk_path(tmp_path, 3).read_text()
     assert MOST_TALK_BYTES <= len(said) < MOST_TALK_BYTES + 100
     assert said.endswith("[more was said, and not kept]\n")
@@ -128,7 +128,7 @@ def test_what_an_agent_says_is_made_harmless(store: Store, tmp_path: Path) -> No
     ours.note("refused", "quietly")
     ours.talk("\x1b]0;title\x07hello\n")
     assert told == ["it died now"]
-    assert store.events("t")[0][2] == {"experiment": 3, "text": "it died now"}
+    assert store.events("t")[0].data == {"experiment": 3, "text": "it died now"}
     assert talk_path(tmp_path, 3).read_text() == "hello\n"
 
 

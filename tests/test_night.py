@@ -31,7 +31,7 @@ def agent(*words: str) -> str:
 
 def events(lab: Path, tag: str = "t") -> list[tuple[str, str]]:
     with Store(opening.store_path(Lab.open(lab))) as store:
-        return [(kind, str(data.get("text", ""))) for _, kind, data in store.events(tag)]
+        return [(each.kind, str(each.data.get("text", ""))) for each in store.events(tag)]
 
 
 @pytest.mark.skipif(bool(obstacle()), reason=f"no box: {obstacle()}")

@@ -60,7 +60,7 @@ def test_everything_comes_back_as_it_went_in(store: Store, path: Path) -> None:
         assert again.experiments("t") == (done,)
         assert again.study("t") == store.study("t")
         assert again.study("t").contract == {"metric": "é"}
-        assert [(kind, data) for _, kind, data in again.events("t")] == [("resumed", {"by": "é"})]
+        assert [(each.kind, each.data) for each in again.events("t")] == [("resumed", {"by": "é"})]
 
 
 def test_a_finished_experiment_never_changes(store: Store) -> None:

@@ -5,26 +5,32 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
 
-from autoresearch import __version__, git, judge, launch, opening, parts, terminal
-from autoresearch.errors import AutoresearchError, LabError, Stopped, StudyError, UserError
-from autoresearch.experiment import Experiment, Usage, incumbent
+from autoresearch import (
+    __version__,
+    cli_steer,
+    git,
+    judge,
+    launch,
+    opening,
+    parts,
+    terminal,
+)
+from autoresearch.cli_base import COUNT, DOLLARS, DURATION, here, reading, terminal_console
+from autoresearch.errors import AutoresearchError, LabError, Stopped, UserError
+from autoresearch.experiment import Experiment, Usage
 from autoresearch.facts import experiment_json, status_json
+from autoresearch.helm import Stop
 from autoresearch.lab import HOME, Lab
 from autoresearch.ledger import talk_path, used_by
-from autoresearch.program import Program, parse_count, parse_dollars, parse_duration
+from autoresearch.program import Program
 from autoresearch.researchers.settings import Settings
 from autoresearch.sourceless import cache_folder
 from autoresearch.store import Store
-from autoresearch.study import Stop
 from autoresearch.text import visible
 
 INTRODUCTION = """Research that runs while you sleep.
@@ -40,30 +46,13 @@ reverted. In the morning there is a log, a chart and a better model.
   autoresearch status | log | show 7        how it stands, all experiments, one of them
   autoresearch report                       the morning: report.html and progress.png
   autoresearch try -m "wider MLP"           your own edit of train.py as one experiment
+  autoresearch pause | note "..." | skip    steer it while it runs
   autoresearch doctor                       what protects the score on this machine
 
 \b
 No lab yet? `autoresearch demo` does real research in five minutes, on any CPU.
 """
 FILES = ("prepare.py", "train.py", "program.md")
-
-
-class Parsed(click.ParamType[Any]):
-    """A value that program.py reads the same way in the front matter."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name, self._parse = name, parse
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        try:
-            return self._parse(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-DURATION = Parsed("DURATION", parse_duration)
-COUNT = Parsed("COUNT", parse_count)
-DOLLARS = Parsed("DOLLARS", parse_dollars)
 
 
 def main() -> None:
@@ -92,6 +81,10 @@ def main() -> None:
 @click.version_option(__version__, prog_name="autoresearch")
 def commands() -> None:
     pass
+
+
+for each in cli_steer.COMMANDS:
+    commands.add_command(each)
 
 
 @commands.command()
@@ -170,7 +163,9 @@ def try_edit(message: str, tag: str | None, budget: float | None) -> None:
         last = store.tags()[-1:]
         wishes = opening.Wishes(tag or (last[0] if last else None), budget_seconds=budget)
         opened = opening.open_study(lab, store, wishes, from_head=True)
-        if incumbent(store.experiments(opened.row.tag)):  # say now what would only fail later
+        if any(
+            each.is_kept for each in store.experiments(opened.row.tag)
+        ):  # say now what would only fail later
             opening.hand_edit(lab, store, opened.row.tag, opened.program)
         launch.try_study(lab, store, opened, message)
 
@@ -302,14 +297,6 @@ def demo(folder: Path, experiments: int, budget: float) -> None:
 # what the commands share
 
 
-def here() -> Lab:
-    return Lab.open(Path())
-
-
-def terminal_console() -> Console:
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False)
-
-
 def make_lab(folder: Path) -> None:
     """Copy the three files; never over a file that is there."""
     there = [name for name in FILES if (folder / name).exists()]
@@ -328,18 +315,6 @@ def make_lab(folder: Path) -> None:
             ignore.write_text(f"/{HOME}/\n__pycache__/\n/.venv/\n")
         git.run(folder, "add", "--", *FILES, ".gitignore")
         git.run(folder, "commit", "--quiet", "-m", "A lab: prepare.py, train.py, program.md")
-
-
-@contextmanager
-def reading(tag: str | None) -> Iterator[tuple[Lab, Store, str, Program]]:
-    """A study to read, while an engine may be at work on it."""
-    lab = here()
-    with Store(opening.store_path(lab)) as store:
-        tags = store.tags()
-        if not tags:
-            raise StudyError("no study in this lab yet: begin one with `autoresearch run`")
-        row = store.study(tag or tags[-1])
-        yield lab, store, row.tag, Program.from_contract(row.contract)
 
 
 def diff_of(

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from autoresearch.literals import Scalar, admitted, fold, is_power_of_two, literal, parse
+from autoresearch.literals import Scalar, admitted, evaluate, fold, is_power_of_two, literal, parse
 
 _CAPITAL = re.compile(r"[A-Z][A-Z0-9_]*")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -79,6 +79,21 @@ def rewrite(
         start, end = constants[name].span
         encoded = encoded[:start] + texts[name].encode() + encoded[end:]
     return encoded.decode()
+
+
+def assignments(text: str) -> dict[str, str]:
+    """`LR = 0.02, DEPTH = 6` as names and values as written; {} for any other text."""
+    found = {}
+    for part in re.split(r"[,;\n]|\band\b", text.strip()):
+        name, equals, value = (each.strip() for each in part.partition("="))
+        if not (equals and _CAPITAL.fullmatch(name)) or name in found:
+            return {}
+        try:
+            evaluate(value)
+        except ValueError:
+            return {}
+        found[name] = value
+    return found
 
 
 # --- Finding ----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ AutoresearchError
 │   ├── Crashed               the run ended by itself, without a result
 │   ├── TimedOut              the run was stopped by the harness's clock
 │   ├── Invalid               the experiment broke a rule
+│   ├── Skipped               the person ended it
 │   └── Failed                the researcher gave nothing usable
 │       ├── Unavailable         it cannot be reached now: rate limit, network, it died or hangs
 │       └── Spent               the study's tokens or money are used up
@@ -50,6 +51,10 @@ class TimedOut(ExperimentError):
 
 class Invalid(ExperimentError):
     """The experiment broke a rule."""
+
+
+class Skipped(ExperimentError):
+    """The person ended it, before it had a score."""
 
 
 class Failed(ExperimentError):

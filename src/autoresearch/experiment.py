@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from autoresearch.literals import Scalar
+
 
 class Verdict(StrEnum):
     """What became of an experiment."""
@@ -31,6 +33,7 @@ class Proposal:
     hypothesis: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     by: str = ""  # who of several made it; "": the study's researcher
+    heard: bool = False  # whether it was made by somebody who read the person's notes and idea
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class Experiment:
     delta: float | None = None  # score minus the incumbent's score at that moment
     seconds: float | None = None  # wall time of the whole experiment, proposal included
     runs: tuple[Run, ...] = field(default=())
+    vetoed: bool = False  # the person takes it back
+    undone: bool = False  # it, or a change that it was built on, is vetoed
 
     @property
     def is_open(self) -> bool:
@@ -107,13 +112,22 @@ class Experiment:
 
     @property
     def is_kept(self) -> bool:
-        return self.verdict is Verdict.KEEP
+        """Kept, and not vetoed since."""
+        return self.verdict is Verdict.KEEP and not self.undone
 
     @property
     def answer(self) -> str:
         """What the verdict says to the hypothesis."""
+        if self.score is None:
+            return "not tested"
         answers = {Verdict.KEEP: "supported", Verdict.DISCARD: "not supported"}
         return answers.get(self.verdict or Verdict.FAILED, "not tested")
+
+    @property
+    def resolved(self) -> dict[str, Scalar]:
+        """The configuration that its last run reported, as far as it is numbers and words."""
+        config = self.last_run.config if self.last_run else {}
+        return {name: value for name, value in config.items() if isinstance(value, Scalar)}
 
     @property
     def last_run(self) -> Run | None:
@@ -126,6 +140,15 @@ def weakest_tier(experiments: Iterable[Experiment]) -> int | None:
     return min((int(run.figures.get("tier", 0)) for run in runs), default=0) or None
 
 
-def incumbent(experiments: tuple[Experiment, ...]) -> Experiment | None:
-    """The latest kept experiment: what the next change starts from."""
-    return next((each for each in reversed(experiments) if each.is_kept), None)
+def incumbent(experiments: Iterable[Experiment], *, lower: bool) -> Experiment | None:
+    """The best of the kept experiments, by score: what the next change starts from.
+
+    Of equals it is the later one. `lower` is better, or higher. Each kept change is better than
+    the incumbent of its moment, so this is the latest one, unless a veto was taken back.
+    """
+    kept = [each for each in experiments if each.is_kept]
+    scored = [each for each in kept if each.score is not None]
+    if not scored:
+        return kept[-1] if kept else None
+    sign = -1.0 if lower else 1.0
+    return max(scored, key=lambda each: (sign * (each.score or 0.0), each.number))

@@ -59,7 +59,7 @@ def status_json(
     """A study at a glance."""
     done = [each for each in experiments if each.verdict is not None]
     verdicts = [each.verdict.value for each in done if each.verdict and each.number > 0]
-    best, first = incumbent(experiments), next(iter(done), None)
+    best, first = incumbent(experiments, lower=program.direction == "lower"), next(iter(done), None)
     current = next((each for each in experiments if each.verdict is None), None)
     return {
         "tag": tag,

@@ -11,10 +11,12 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from autoresearch import git, plain
 from autoresearch.errors import Failed, Invalid, LabError, StudyError
@@ -62,7 +64,7 @@ class Lab:
         """One engine a lab. The system gives the lock back however the engine ends."""
         with (self.home / "lock").open("a+") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                take(file)
             except OSError as error:
                 file.seek(0)
                 pid = file.read().strip() or "unknown"
@@ -77,15 +79,20 @@ class Lab:
 
     def is_running(self) -> bool:
         """True while an engine works in this lab."""
+        return self.engine() is not None
+
+    def engine(self) -> int | None:
+        """The process that works in this lab now; 0 where it has not said its number yet."""
         path = self.root / HOME / "lock"
         if not path.exists():
-            return False
+            return None
         with path.open("r") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
-                return True
-        return False
+                pid = file.read().strip()
+                return int(pid) if pid.isdecimal() else 0
+        return None
 
     # files and commits
 
@@ -245,6 +252,16 @@ class Lab:
             yield folder
         finally:
             remove(folder)
+
+
+def take(file: IO[str]) -> None:
+    """Lock a file for this process. Raises OSError when an engine holds it; somebody who only
+    looks whether there is one holds it for an instant."""
+    for _ in range(20):
+        with suppress(OSError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.01)
+    return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def valid_tag(tag: str) -> str:

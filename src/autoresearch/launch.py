@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -16,6 +17,7 @@ from autoresearch import judge, keep, opening, parts, process, sandbox, terminal
 from autoresearch.budget import Budget
 from autoresearch.errors import LabError
 from autoresearch.experiment import incumbent
+from autoresearch.helm import Stop
 from autoresearch.lab import Lab
 from autoresearch.ledger import used_by
 from autoresearch.program import Program
@@ -27,7 +29,7 @@ from autoresearch.runners.local import LocalRunner
 from autoresearch.sealed import Opener
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
-from autoresearch.study import Stop, Study, attempt, pinned, recover, research, settle
+from autoresearch.study import Study, attempt, pinned, recover, research, settle
 from autoresearch.text import clean_line, write_whole
 
 
@@ -77,9 +79,9 @@ def study_of(
         write_whole(folder / "results.tsv", results_tsv(store.experiments(tag)))
 
     watcher = terminal.watcher(Console(highlight=False), opened.program, after_each)
-    tier = sandbox.best_tier()
+    tier, lower = sandbox.best_tier(), opened.program.direction == "lower"
     return Study(
-        tag, lab, store, opened.program, researcher, name, Greedy(), LocalRunner(tier),
+        tag, lab, store, opened.program, researcher, name, Greedy(lower=lower), LocalRunner(tier),
         watcher, opening.interpreter(lab), opened.row.seed, stop,
         keep.rule_named(opened.row.keep_rule), tier,
     )  # fmt: skip
@@ -144,20 +146,23 @@ def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> N
     study = study_of(lab, store, opened, ByHand({}, message), "hand", stop)
     prepare_first(study)
     with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
-        if incumbent(study.experiments()) is None:
+        if study.best() is None:
             research(study, Budget(experiments=0))
         contents = opening.hand_edit(lab, store, tag, opened.program)
         study = study_of(lab, store, opened, ByHand(contents, message), "hand", stop)
+        study = replace(study, takes_ideas=False)
         recover(study)
         while (done := attempt(study)).researcher != "hand":
             pass  # an experiment that was left open is finished first
+        study.beacon.out()
         settle(study)
     click.echo(f"{done.verdict}: {done.reason}")
 
 
 def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
     """Score the baseline's and the incumbent's models on the sealed text, and say what it gave."""
-    stop, best = Stop(), incumbent(store.experiments(tag))
+    stop, lower = Stop(), program.direction == "lower"
+    best = incumbent(store.experiments(tag), lower=lower)
     sealed, python = store.final(tag) is None, opening.interpreter(lab)
     with lab.lock(), stopping(stop, lambda: None):
         opener = Opener(lab, store, tag, program, python, sandbox.best_tier(), stop.tick)

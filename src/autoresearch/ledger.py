@@ -80,8 +80,8 @@ class StudyLedger:
         if not (self._awaits_cost and usage.tokens):
             return
         self._awaits_cost = False
-        events = reversed(self._store.events(self._tag))
-        since = takewhile(lambda kind: kind != "resumed", (kind for _, kind, _ in events))
+        events = reversed(self._store.events(self._tag, kinds=("resumed", "no-cost")))
+        since = takewhile(lambda kind: kind != "resumed", (each.kind for each in events))
         if "no-cost" not in since:
             who = clean_line(self._researcher, 80)
             self.note("no-cost", f"{who} reports no cost: --max-cost cannot hold, use --max-tokens")

@@ -31,7 +31,10 @@ def write(lab: Lab, store: Store, tag: str, program: Program, folder: Path) -> N
 def view(lab: Lab, store: Store, tag: str, program: Program) -> StudyView:
     row, experiments = store.study(tag), store.experiments(tag)
     finished = [each.finished_at for each in experiments if each.finished_at]
-    best, baseline = incumbent(experiments), experiments[0] if experiments else None
+    best, baseline = (
+        incumbent(experiments, lower=program.direction == "lower"),
+        experiments[0] if experiments else None,
+    )
     best_diff = ""
     if best and baseline and best.commit and baseline.commit:
         best_diff = lab.diff(baseline.commit, best.commit, program)

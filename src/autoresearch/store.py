@@ -7,7 +7,7 @@ after a power cut an experiment is either there or not, never half.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,8 +86,18 @@ MIGRATIONS = (
     );
     CREATE INDEX usage_by_study ON usage (study, experiment);
     """,
+    """
+    -- of a person's order; NULL for what happened by itself
+    ALTER TABLE events ADD COLUMN key TEXT;
+    CREATE UNIQUE INDEX events_by_key ON events (study, key);
+    -- 1: the person took it back
+    ALTER TABLE experiments ADD COLUMN vetoed INTEGER NOT NULL DEFAULT 0;
+    -- 1: it, or a change that it was built on, is vetoed
+    ALTER TABLE experiments ADD COLUMN undone INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 RUNNING, INTERRUPTED = "running", "interrupted"
+STARTED, OVER = "started", "over"  # events: an engine began to work on the study, and ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,17 @@ class Study:
     researcher: str
     machine: Mapping[str, str]
     keep_rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a study beside its experiments."""
+
+    id: int  # grows with time, within the store
+    at: str  # ISO 8601, UTC
+    kind: str
+    data: Mapping[str, Any]
+    key: str | None = None  # of a person's order: the same key, the same order
 
 
 def now() -> str:
@@ -161,6 +182,9 @@ class Store:
 
     @contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        if self._db.in_transaction:  # a part of a larger one
+            yield
+            return
         self._db.execute(f"BEGIN {kind}")
         try:
             yield
@@ -244,10 +268,12 @@ class Store:
             ).fetchone()
             if row is None:
                 row = self._db.execute(
-                    "INSERT INTO experiments (study, number, parent, started_at, researcher)"
-                    " SELECT ?, coalesce(max(number) + 1, 0), ?, ?, ?"
+                    "INSERT INTO experiments"
+                    " (study, number, parent, started_at, researcher, undone)"
+                    " SELECT ?, coalesce(max(number) + 1, 0), ?, ?, ?,"
+                    " coalesce(max(CASE WHEN number = ? THEN undone END), 0)"
                     " FROM experiments WHERE study = ? RETURNING number",
-                    (tag, parent, now(), researcher, tag),
+                    (tag, parent, now(), researcher, parent, tag),
                 ).fetchone()
             else:  # somebody else may propose now
                 self._db.execute(
@@ -348,16 +374,72 @@ class Store:
         with self._transaction():
             self._db.execute("INSERT INTO events (study, at, kind, data) VALUES (?, ?, ?, ?)", row)
 
-    def events(self, tag: str) -> list[tuple[str, str, dict[str, Any]]]:
-        """(time, kind, data), oldest first."""
-        rows = self._db.execute("SELECT * FROM events WHERE study = ? ORDER BY id", (tag,))
-        return [(row["at"], row["kind"], json.loads(row["data"])) for row in rows]
+    def events(self, tag: str, *, after: int = 0, kinds: Collection[str] = ()) -> list[Event]:
+        """Those with a larger id than `after`, oldest first; of some kinds, or of all."""
+        marks = ", ".join("?" * len(kinds))
+        some = f" AND kind IN ({marks})" if kinds else ""
+        rows = self._db.execute(
+            f"SELECT id, at, kind, data, key FROM events WHERE study = ? AND id > ?{some}"  # noqa: S608
+            " ORDER BY id",
+            (tag, after, *kinds),
+        )
+        return [Event(row[0], row[1], row[2], json.loads(row[3]), row[4]) for row in rows]
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Another one whenever somebody has written, in this process or elsewhere. Cheap."""
+        return self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes
+
+    # a person's orders
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """All that is read and written inside is one transaction."""
+        with self._transaction():
+            yield
+
+    def order(self, tag: str, kind: str, data: Mapping[str, Any], key: str) -> int:
+        """Write down what a person wants; returns the event's id. The same key is written once."""
+        with self._transaction():
+            row = self.ordered(tag, key)
+            if row is not None:
+                return row
+            return int(
+                self._db.execute(
+                    "INSERT INTO events (study, at, kind, data, key) VALUES (?, ?, ?, ?, ?)"
+                    " RETURNING id",
+                    (tag, now(), kind, json.dumps(dict(data)), key),
+                ).fetchone()[0]
+            )
+
+    def ordered(self, tag: str, key: str) -> int | None:
+        """The id of the order with this key, if it was given."""
+        select = "SELECT id FROM events WHERE study = ? AND key = ?"
+        row = self._db.execute(select, (tag, key)).fetchone()
+        return None if row is None else int(row[0])
+
+    def veto(self, tag: str, number: int, is_vetoed: bool) -> None:
+        """Take a kept change back, or restore it, and mark all that was built on vetoed ones."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE experiments SET vetoed = ? WHERE study = ? AND number = ?",
+                (int(is_vetoed), tag, number),
+            )
+            self._db.execute(
+                "UPDATE experiments SET undone = number IN ("
+                " WITH RECURSIVE hit (number) AS ("
+                " SELECT number FROM experiments WHERE study = :study AND vetoed"
+                " UNION SELECT child.number FROM experiments AS child"
+                " JOIN hit ON child.parent = hit.number WHERE child.study = :study"
+                ") SELECT number FROM hit) WHERE study = :study",
+                {"study": tag},
+            )
 
     def final(self, tag: str) -> Final | None:
         """What the sealed text said when it was opened; None while it is sealed."""
-        for at, kind, data in self.events(tag):
-            if kind == "final":
-                return Final(at, data["number"], tuple(data["baseline"]), tuple(data["best"]))
+        for each in self.events(tag, kinds=("final",)):
+            data = each.data
+            return Final(each.at, data["number"], tuple(data["baseline"]), tuple(data["best"]))
         return None
 
 
@@ -370,6 +452,10 @@ def read_run(row: sqlite3.Row) -> Run:
 
 
 def read_experiment(row: sqlite3.Row, runs: tuple[Run, ...]) -> Experiment:
-    facts = {k: row[k] for k in row.keys() if k not in ("study", "details", "verdict")}  # noqa: SIM118
+    ours = ("study", "details", "verdict", "vetoed", "undone")
+    facts = {k: row[k] for k in row.keys() if k not in ours}  # noqa: SIM118
     verdict = Verdict(row["verdict"]) if row["verdict"] else None
-    return Experiment(**facts, details=json.loads(row["details"]), verdict=verdict, runs=runs)
+    return Experiment(
+        **facts, details=json.loads(row["details"]), verdict=verdict, runs=runs,
+        vetoed=bool(row["vetoed"]), undone=bool(row["undone"]),
+    )  # fmt: skip

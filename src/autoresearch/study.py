@@ -11,6 +11,7 @@ that was open is taken up where it was, with the same number and the same commit
 
 import errno
 import json
+import math
 import shutil
 import sqlite3
 import time
@@ -21,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from autoresearch import desk, judge
+from autoresearch import desk, ideas, judge
+from autoresearch.beacon import HELD, PROPOSING, SCORING, TRAINING, WAITING, Beacon
 from autoresearch.budget import Budget
 from autoresearch.errors import (
     Crashed,
@@ -30,19 +32,31 @@ from autoresearch.errors import (
     Invalid,
     LabError,
     ProgramError,
+    Skipped,
     Stopped,
     StudyError,
     TimedOut,
+    Unavailable,
 )
-from autoresearch.experiment import BUSY_PERCENT, Experiment, Run, Usage, Verdict, incumbent
+from autoresearch.experiment import (
+    BUSY_PERCENT,
+    Experiment,
+    Proposal,
+    Run,
+    Usage,
+    Verdict,
+    incumbent,
+)
+from autoresearch.helm import Helm, Stop
 from autoresearch.keep import Confirm, Evidence, Incumbent, KeepRule, Score, measured
 from autoresearch.lab import Lab
 from autoresearch.ledger import StudyLedger, used_by
 from autoresearch.memory import Memory
 from autoresearch.program import Program
-from autoresearch.researchers.base import Desk, Researcher
+from autoresearch.researchers.base import Desk, Researcher, listens
 from autoresearch.runners.base import Job, Progress, Runner
 from autoresearch.sandbox import Tier
+from autoresearch.steering import PAUSED, Words
 from autoresearch.store import INTERRUPTED, Store, now
 from autoresearch.strategies.base import Strategy
 from autoresearch.text import clean_line
@@ -51,6 +65,7 @@ VERDICTS = {
     Crashed: Verdict.CRASH,
     TimedOut: Verdict.TIMEOUT,
     Invalid: Verdict.INVALID,
+    Skipped: Verdict.DISCARD,
     Failed: Verdict.FAILED,
 }
 WAITED = "waited"  # an event
@@ -59,6 +74,7 @@ FREE_BYTES = 64 * 2**20  # without so much disk no experiment is begun
 LONGEST_PAUSE_SECONDS = 300.0
 DISK_POLL_SECONDS = 10.0
 JUDGED = ("confirm", "final", "audit_")  # figures that only scoring may give
+MOST_MODELS = 3  # of the latest kept changes, beside the baseline and the incumbent
 MOST_POINTS = 2000  # of a loss curve, however often a run reports
 
 
@@ -80,18 +96,6 @@ class Watcher(Protocol):
     def stop(self) -> None: ...
 
 
-@dataclass(slots=True)
-class Stop:
-    """The person's wish: after this experiment, or now."""
-
-    after_this: bool = False
-    now: bool = False
-
-    def tick(self) -> None:
-        if self.now:
-            raise Stopped
-
-
 @dataclass(frozen=True, slots=True)
 class Study:
     """Everything that the loop works with."""
@@ -110,7 +114,25 @@ class Study:
     stop: Stop = field(default_factory=Stop)
     rule: KeepRule = field(default_factory=Confirm)
     tier: Tier = Tier.PROCESSES  # of the box that runs and scorings get
-    budget: Budget = field(default_factory=Budget)
+    takes_ideas: bool = True  # that wait for an experiment of their own
+    budget: Budget = field(default_factory=Budget)  # as the person gave it at the start
+    helm: Helm = field(init=False)
+    beacon: Beacon = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "helm", Helm(self.store, self.tag, self.stop))
+        folder = self.lab.study_folder(self.tag)
+        object.__setattr__(self, "beacon", Beacon(folder, self.program.budget_seconds))
+
+    @property
+    def limits(self) -> Budget:
+        """The budget with what the person has added since."""
+        return self.helm.state.extended(self.budget)
+
+    @property
+    def is_lower(self) -> bool:
+        """Whether a lower score is better."""
+        return self.program.direction == "lower"
 
     @property
     def memory(self) -> Memory:
@@ -118,6 +140,9 @@ class Study:
 
     def experiments(self) -> tuple[Experiment, ...]:
         return self.store.experiments(self.tag)
+
+    def best(self) -> Experiment | None:
+        return incumbent(self.experiments(), lower=self.is_lower)
 
 
 def research(study: Study, budget: Budget) -> str:
@@ -127,10 +152,18 @@ def research(study: Study, budget: Budget) -> str:
     """
     recover(study)
     study = replace(study, budget=budget)
+    with announced(study) as ended:
+        ended.append(go_on(study))
+    return ended[0]
+
+
+def go_on(study: Study) -> str:
+    """The loop itself; returns why it is over."""
     while not (why := why_spent(study)):
         try:
+            hold(study)
             pause(study)
-            if study.stop.after_this:
+            if study.helm.is_stopping:
                 return "you stopped it"
             experiment = attempt(study)
         except Stopped:
@@ -149,7 +182,7 @@ def research(study: Study, budget: Budget) -> str:
 def why_spent(study: Study) -> str:
     """Why no further experiment may begin, or ""."""
     used = used_by(study.store, study.tag)
-    return study.budget.spent(study.experiments(), used, waited_seconds(study))
+    return study.limits.spent(study.experiments(), used, waited_seconds(study))
 
 
 def attempt(study: Study) -> Experiment:
@@ -162,6 +195,7 @@ def attempt(study: Study) -> Experiment:
             study.tag, parent.number if parent else None, study.researcher_name
         )
     study.watcher.began(experiment)
+    study.beacon.phase(PROPOSING, experiment.number)
     with study.lab.workplace(study.tag) as place:
         try:
             with full_disk_is_a_crash():
@@ -184,7 +218,7 @@ def attempt(study: Study) -> Experiment:
             study.tag, experiment.number, verdict, clean_line(reason),
             score=score, delta=delta, seconds=time.monotonic() - began,
         )  # fmt: skip
-    study.watcher.finished(finished, incumbent(study.experiments()))
+    study.watcher.finished(finished, study.best())
     return finished
 
 
@@ -201,20 +235,19 @@ def propose(
     tree = desk.lay_out(study.lab, study.memory, program, parent, history, place / "desk")
     look = (study.lab, study.memory, program, parent, history, tree)
     (place / "scratch").mkdir()
-    proposal = study.researcher.propose(
-        Desk(
-            tree, program, history, parent, experiment.number,
-            seed=study.seed * 1_000_003 + experiment.number,
-            ledger=ledger_of(study, experiment),
-            tick=study.stop.tick,
-            objection=partial(desk.objection, *look),
-            scratch=place / "scratch",
-            seconds=min(
-                program.limits.proposal_seconds,
-                study.budget.seconds_left(history, waited_seconds(study)),
-            ),
-        )
+    laid = Desk(
+        tree, program, history, parent, experiment.number,
+        seed=study.seed * 1_000_003 + experiment.number,
+        ledger=ledger_of(study, experiment),
+        tick=partial(study.helm.tick, experiment.number),
+        objection=partial(desk.objection, *look),
+        scratch=place / "scratch",
+        seconds=min(
+            program.limits.proposal_seconds,
+            study.limits.seconds_left(history, waited_seconds(study)),
+        ),
     )  # fmt: skip
+    proposal = ask(study, laid)
     files = desk.check(*look)
     description = clean_line(proposal.description, 200) or "no description"
     hypothesis = clean_line(proposal.hypothesis, 800)
@@ -234,6 +267,36 @@ def propose(
     return experiment
 
 
+def ask(study: Study, laid: Desk) -> Proposal:
+    """The person's idea where one waits, and else the researcher's own, with the person's notes."""
+    number, notes = laid.number, study.helm.state.notes
+    idea = study.helm.idea(number, listens(study.researcher)) if study.takes_ideas else None
+    if idea is not None and idea.is_exact:
+        study.helm.taken(idea, number)
+        return ideas.carry_out(study.lab, laid.program, idea, laid.history, laid.parent, laid.tree)
+    told = replace(
+        laid, notes=tuple(each.text for each in notes), idea="" if idea is None else idea.text
+    )
+    try:
+        proposal = study.researcher.propose(told)
+    except Unavailable:
+        raise
+    except Failed:
+        heard(study, number, notes, idea)
+        raise
+    if proposal.heard:
+        heard(study, number, notes, idea)
+    return proposal
+
+
+def heard(study: Study, number: int, notes: tuple[Words, ...], idea: Words | None) -> None:
+    """Somebody has read the person's words, so that they need not be said again."""
+    if listens(study.researcher):
+        study.helm.carried(notes, number)
+        if idea is not None:
+            study.helm.taken(idea, number)
+
+
 def ledger_of(study: Study, experiment: Experiment) -> StudyLedger:
     return StudyLedger(
         study.store,
@@ -241,7 +304,7 @@ def ledger_of(study: Study, experiment: Experiment) -> StudyLedger:
         experiment.number,
         experiment.researcher,
         study.lab.study_folder(study.tag),
-        study.budget,
+        study.limits,
         study.watcher.note,
         partial(study.watcher.spent, experiment),
     )
@@ -261,24 +324,26 @@ def execute(
     index = study.store.begin_run(study.tag, experiment.number, seed)
     folder, began, started = place / f"run-{index}", time.monotonic(), now()
     finish = Run(index, seed, INTERRUPTED, started, reason="stopped by the person")
-    curve: list[Progress] = []
+    curve = Curve(curve_path(study, experiment), study.program.budget_seconds / MOST_POINTS)
+    tick = partial(study.helm.tick, experiment.number)
+    study.beacon.phase(TRAINING, experiment.number, index)
 
     def on_progress(progress: Progress) -> None:
-        apart = study.program.budget_seconds / MOST_POINTS
-        if not curve or progress.seconds - curve[-1].seconds >= apart:
-            curve.append(progress)
+        curve.add(progress)
+        study.beacon.progress(progress)
         study.watcher.progress(experiment, progress)
 
     try:
         job = Job(
             study.lab.lay_out(experiment.commit, folder / "tree"), folder, study.program,
             study.python, seed, data.manifest, data.handover, data.withheld,
-            study.lab.compiled, on_progress, study.stop.tick,
+            study.lab.compiled, on_progress, tick,
         )  # fmt: skip
         outcome = study.runner.run(job)
         said = {k: v for k, v in outcome.figures.items() if not k.startswith(JUDGED)}
         finish = replace(finish, figures=said, config=outcome.config)
         study.watcher.scoring(experiment)
+        study.beacon.phase(SCORING, experiment.number, index)
         measurement = judge.measure(
             outcome,
             program=study.program,
@@ -287,7 +352,7 @@ def execute(
             tree=study.lab.lay_out(experiment.commit, folder / "scored"),
             data=data,
             log=folder / "score.txt",
-            tick=study.stop.tick,
+            tick=tick,
             tier=study.tier,
             known=known,
         )
@@ -301,13 +366,14 @@ def execute(
         return score_of(finish)
     except ExperimentError as error:
         seconds = {"seconds": time.monotonic() - began}
-        figures, verdict = {**finish.figures, **seconds}, verdict_of(error).value
-        finish = replace(finish, outcome=verdict, reason=clean_line(str(error)), figures=figures)
+        figures = {**finish.figures, **seconds}
+        ended = INTERRUPTED if isinstance(error, Skipped) else verdict_of(error).value
+        finish = replace(finish, outcome=ended, reason=clean_line(str(error)), figures=figures)
         raise
     finally:
         with room_to_write(study):
             study.store.finish_run(study.tag, experiment.number, finish)
-            keep_records(study, experiment, folder, curve)
+            keep_log(study, experiment, folder)
 
 
 def seed_of(study_seed: int, number: int, count: int) -> int:
@@ -326,7 +392,7 @@ def scored(experiment: Experiment) -> tuple[Score, ...]:
 
 def evidence(study: Study, history: tuple[Experiment, ...], runs: tuple[Score, ...]) -> Evidence:
     """What the keep rule knows before the next run."""
-    best = incumbent(history)
+    best = incumbent(history, lower=study.is_lower)
     rival = Incumbent(best.number, scored(best)) if best else None
     noise = measured(scored(each) for each in history)
     return Evidence(runs, rival, noise, study.program.direction == "lower")
@@ -334,7 +400,7 @@ def evidence(study: Study, history: tuple[Experiment, ...], runs: tuple[Score, .
 
 def known_of(study: Study, history: tuple[Experiment, ...], splits: str) -> judge.Known:
     """What scoring compares with: how the baseline's went, and the incumbent's losses."""
-    best = incumbent(history)
+    best = incumbent(history, lower=study.is_lower)
     runs = [run for run in history[0].runs if run.outcome == "scored"] if history else []
     reference = {k: v for k, v in runs[0].figures.items() if k.startswith("audit_")} if runs else {}
     claim = study.lab.model_folder(study.tag, best.number, 0) / "claim.bin" if best else None
@@ -382,19 +448,37 @@ def careful(study: Study, experiment: Experiment) -> str:
 # what a study leaves behind
 
 
-def keep_records(study: Study, experiment: Experiment, folder: Path, curve: list[Progress]) -> None:
-    """Copy the log and the loss curve of a run to the study's folder."""
-    name = f"{experiment.number:04d}"
-    home = study.lab.study_folder(study.tag)
-    (home / "logs").mkdir(exist_ok=True)
-    (home / "curves").mkdir(exist_ok=True)
-    with (home / "logs" / f"{name}.txt").open("wb") as log:
+def curve_path(study: Study, experiment: Experiment) -> Path:
+    return study.lab.study_folder(study.tag) / "curves" / f"{experiment.number:04d}.jsonl"
+
+
+class Curve:
+    """The loss curve of a run, in a file that grows while it trains. A full disk is no matter."""
+
+    def __init__(self, path: Path, apart_seconds: float) -> None:
+        self._path, self._apart, self._last = path, apart_seconds, -math.inf
+        with suppress(OSError):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("")
+
+    def add(self, progress: Progress) -> None:
+        if progress.seconds - self._last < self._apart:
+            return
+        self._last = progress.seconds
+        row = [round(progress.seconds, 3), progress.step, progress.loss, progress.tokens]
+        with suppress(OSError), self._path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def keep_log(study: Study, experiment: Experiment, folder: Path) -> None:
+    """Copy what a run and its scoring printed to the study's folder."""
+    logs = study.lab.study_folder(study.tag) / "logs"
+    logs.mkdir(exist_ok=True)
+    with (logs / f"{experiment.number:04d}.txt").open("wb") as log:
         for part in ("log.txt", "score.txt"):
             if (folder / part).exists():
                 with (folder / part).open("rb") as source:
                     shutil.copyfileobj(source, log)
-    rows = [json.dumps([round(p.seconds, 3), p.step, p.loss, p.tokens]) for p in curve]
-    (home / "curves" / f"{name}.jsonl").write_text("\n".join(rows))
 
 
 def keep_model(
@@ -412,14 +496,16 @@ def keep_model(
 def settle(study: Study) -> None:
     """Make git and the folder of models say what the store says."""
     experiments = study.experiments()
-    best = incumbent(experiments)
+    best = incumbent(experiments, lower=study.is_lower)
     if best is None or best.commit is None:
         return
     if not study.lab.point_branch(study.tag, best.commit):
         study.watcher.note(
             f"you are on branch autoresearch/{study.tag}: it will move on once you leave it"
         )
+    kept = [each.number for each in experiments if each.verdict is Verdict.KEEP]
     needed = {0, best.number, *(each.number for each in experiments if each.is_open)}
+    needed |= set(kept[-MOST_MODELS:])  # a veto may make an earlier one the incumbent again
     for folder in study.lab.models(study.tag).glob("*"):
         if folder.name not in map(str, needed):
             shutil.rmtree(folder, ignore_errors=True)
@@ -441,7 +527,37 @@ def check_interruptions(experiment: Experiment) -> None:
         raise Crashed(f"the engine was stopped {len(killed)} times in the middle of it")
 
 
-# bad nights
+# the person's hand, and bad nights
+
+
+@contextmanager
+def announced(study: Study) -> Iterator[list[str]]:
+    """Write down that an engine is at work, and why it is no longer: the block says why."""
+    ended: list[str] = []
+    study.helm.begin(study.budget, study.researcher_name)
+    try:
+        yield ended
+    except Exception as error:
+        ended.append(clean_line(str(error)) or type(error).__name__)
+        raise
+    finally:
+        study.beacon.out()
+        with room_to_write(study):
+            study.helm.end(ended[0] if ended else "it was interrupted")
+
+
+def hold(study: Study) -> None:
+    """Wait while the person wants it: that time is not the study's. Raises Stopped."""
+    if not study.helm.state.paused:
+        return
+    began = time.monotonic()
+    study.watcher.note("paused by the person; go on with `autoresearch resume`")
+    study.beacon.phase(HELD)
+    while study.helm.state.paused and not study.helm.is_stopping:
+        study.helm.tick()
+        time.sleep(0.1)
+    with room_to_write(study):
+        study.store.event(study.tag, PAUSED, seconds=time.monotonic() - began)
 
 
 def pause(study: Study) -> None:
@@ -450,7 +566,7 @@ def pause(study: Study) -> None:
     Waiting is time of the study, too: it is written down.
     """
     began = time.monotonic()
-    left = study.budget.seconds_left(study.experiments(), waited_seconds(study))
+    left = study.limits.seconds_left(study.experiments(), waited_seconds(study))
     failures = failures_in_a_row(study)
     if failures > 3:
         seconds = min(LONGEST_PAUSE_SECONDS, 2.0 ** (failures - 3), left)
@@ -459,7 +575,7 @@ def pause(study: Study) -> None:
     if is_tight(study.lab):
         study.watcher.note(f"less than {FREE_BYTES // 2**20} MB free on the disk: waiting for more")
         while is_tight(study.lab) and time.monotonic() - began < left:
-            if study.stop.after_this:
+            if study.helm.is_stopping:
                 break
             wait(study, DISK_POLL_SECONDS)
     if (waited := time.monotonic() - began) > 1.0:
@@ -480,15 +596,16 @@ def is_tight(lab: Lab) -> bool:
 
 def wait(study: Study, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not study.stop.after_this:
-        study.stop.tick()
+    study.beacon.phase(WAITING)
+    while time.monotonic() < deadline and not study.helm.is_stopping:
+        study.helm.tick()
         time.sleep(0.1)
 
 
 def waited_seconds(study: Study) -> float:
     """Between experiments, in all."""
-    events = study.store.events(study.tag)
-    return sum(float(data["seconds"]) for _, kind, data in events if kind == WAITED)
+    events = study.store.events(study.tag, kinds=(WAITED,))
+    return sum(float(each.data["seconds"]) for each in events)
 
 
 def is_full(error: BaseException) -> bool:

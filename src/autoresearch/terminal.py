@@ -16,6 +16,7 @@ from autoresearch.experiment import Experiment, Usage, Verdict
 from autoresearch.program import Program
 from autoresearch.runners.base import Progress
 from autoresearch.sandbox import Tier
+from autoresearch.store import Event
 from autoresearch.text import clean, clean_line, duration
 
 STYLES = {
@@ -253,14 +254,17 @@ def experiment_lines(each: Experiment, program: Program, used: Usage) -> list[st
     return [f"{name:{width}}{value}" for name, value in shown.items()]
 
 
-def event_lines(events: Iterable[tuple[str, str, Mapping[str, Any]]]) -> list[str]:
+def event_lines(events: Iterable[Event]) -> list[str]:
     """`log --events` for people."""
     lines = []
-    for at, kind, data in events:
+    for each in events:
+        data = each.data
         number = f"#{data['experiment']}" if "experiment" in data else ""
-        rest = {k: v for k, v in data.items() if k not in ("experiment", "text")}
+        rest = {k: v for k, v in data.items() if k not in ("experiment", "text", "files")}
         words = clean_line(str(data.get("text", "")), 400) or (json.dumps(rest) if rest else "")
-        lines.append(f"{at[:19].replace('T', ' ')}  {number:>5}  {kind:12} {words}".rstrip())
+        lines.append(
+            f"{each.at[:19].replace('T', ' ')}  {number:>5}  {each.kind:12} {words}".rstrip()
+        )
     return lines or ["nothing happened beside the experiments"]
 
 

@@ -63,7 +63,7 @@ class StudyView:
     @property
     def best(self) -> Experiment | None:
         """The incumbent; the baseline itself until something beat it."""
-        return incumbent(self.kept) or self.baseline
+        return incumbent(self.kept, lower=self.lower) or self.baseline
 
     def as_gain(self, difference: float) -> float:
         """A difference of scores as a gain: positive is better, whatever the direction."""

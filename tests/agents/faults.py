@@ -101,9 +101,9 @@ def spend_a_bad_night(agent: str, folder: Path, names: list[str], idle_seconds: 
     numbers = {name: number for number, name in enumerate(names, 1)}
     said = {
         name: "\n".join(
-            f"{kind}: {data.get('text', '')}"
-            for _, kind, data in events
-            if data.get("experiment") == number
+            f"{each.kind}: {each.data.get('text', '')}"
+            for each in events
+            if each.data.get("experiment") == number
         )
         for name, number in numbers.items()
     }

@@ -21,7 +21,7 @@ from autoresearch import opening
 from autoresearch.experiment import Experiment, Usage
 from autoresearch.lab import Lab
 from autoresearch.ledger import talk_path
-from autoresearch.store import Store
+from autoresearch.store import Event, Store
 from autoresearch.testing.model_server import INPUT_TOKENS, OUTPUT_TOKENS, ModelServer
 from autoresearch.testing.scripts import Edit, Read, Reply, Request, Say
 from autoresearch.testing.tiny import make_tiny_lab
@@ -116,7 +116,7 @@ class Books:
     """What a night left behind."""
 
     rows: tuple[Experiment, ...]
-    events: list[tuple[str, str, dict[str, Any]]]
+    events: list[Event]
     used: dict[int, Usage]
     status: dict[str, Any]  # of `status --json`
     talk: str  # of the first experiment
@@ -127,7 +127,11 @@ class Books:
         return [each for each in self.requests if number_of(each) == number]
 
     def events_of(self, number: int) -> str:
-        mine = [(k, data["text"]) for _, k, data in self.events if data.get("experiment") == number]
+        mine = [
+            (each.kind, each.data["text"])
+            for each in self.events
+            if each.data.get("experiment") == number and "text" in each.data
+        ]
         return "\n".join(f"{kind}: {text}" for kind, text in mine)
 
     def told(self, number: int) -> str:

@@ -41,7 +41,7 @@ def spend(researcher: str, folder: Path, experiments: int) -> WholeNight:
             launch.run_study(lab, store, opening.Wishes("t", researcher, experiments))
             rows, used = store.experiments("t"), store.usage("t")
             events: dict[int, list[str]] = {}
-            for _, kind, data in store.events("t"):
-                line = f"{kind}: {data.get('text', '')}"
-                events.setdefault(data.get("experiment", -1), []).append(line)
+            for each in store.events("t"):
+                line = f"{each.kind}: {each.data.get('text', '')}"
+                events.setdefault(each.data.get("experiment", -1), []).append(line)
     return WholeNight(rows, events, used, lab.study_folder("t"))

@@ -49,6 +49,8 @@ LIVES = 2  # how often an agent is started for one proposal
 class Acp:
     """The agent of a preset."""
 
+    listens = True
+
     def __init__(
         self, name: str, preset: Preset, settings: Settings, continued: bool = False
     ) -> None:

@@ -73,6 +73,8 @@ class Desk:
     objection: Callable[[], str] = _fine  # why `tree`, as it is now, would be refused; "": it won't
     scratch: Path | None = None  # an empty folder outside `tree`, gone after the proposal
     seconds: float = 900.0  # the longest that a proposal may take
+    notes: tuple[str, ...] = ()  # what the person wants the next proposal to know
+    idea: str = ""  # what the person wants this experiment to be
 
 
 class Researcher(Protocol):
@@ -83,6 +85,18 @@ class Researcher(Protocol):
     """
 
     def propose(self, desk: Desk) -> Proposal: ...
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A researcher that can read: `desk.notes` and `desk.idea` reach it."""
+
+    @property
+    def listens(self) -> bool: ...
+
+
+def listens(researcher: Researcher) -> bool:
+    return isinstance(researcher, Listens) and researcher.listens
 
 
 @runtime_checkable

@@ -68,6 +68,8 @@ class Call:
 class Command:
     """A program as a researcher. UserError where it cannot be found or read."""
 
+    listens = True
+
     def __init__(self, line: str, settings: Settings | None = None) -> None:
         self._line, self._settings = line, settings or Settings()
         self._words = words_of(line)

@@ -18,7 +18,7 @@ from optuna.trial import create_trial
 
 from autoresearch.constants import Constant, find_constants, rewrite
 from autoresearch.errors import Failed, UserError
-from autoresearch.experiment import Experiment, Proposal
+from autoresearch.experiment import Proposal
 from autoresearch.literals import Scalar, literal
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
@@ -79,7 +79,7 @@ def _find_script(desk: Desk) -> _Script:
     for name in desk.program.editable:
         path = desk.tree / name
         if path.suffix == ".py" and path.is_file() and _is_inside(path, desk.tree):
-            script = _read(path, name, _resolved(desk.parent))
+            script = _read(path, name, desk.parent.resolved)
             if any(space_of(each, each.value) for each in script.constants.values()):
                 return script
     raise Failed(
@@ -91,12 +91,6 @@ def _find_script(desk: Desk) -> _Script:
 def _is_inside(path: Path, tree: Path) -> bool:
     """Not a link that leads out of the desk."""
     return path.resolve().is_relative_to(tree.resolve())
-
-
-def _resolved(experiment: Experiment) -> Values:
-    """The configuration that a run reported, as far as it is numbers and words."""
-    config = experiment.last_run.config if experiment.last_run else {}
-    return {name: value for name, value in config.items() if isinstance(value, Scalar)}
 
 
 def _read(path: Path, name: str, resolved: Values) -> _Script:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from autoresearch.errors import UserError
 from autoresearch.experiment import Experiment, Proposal
-from autoresearch.researchers.base import Desk, Researcher, check
+from autoresearch.researchers.base import Desk, Researcher, check, listens
 
 LEAST_SHARE = 0.1
 ROUNDING = 1.0  # percent by which fixed shares may miss 100: three of 33% are meant well
@@ -43,6 +43,10 @@ class Mix:
 
     parts: tuple[tuple[Part, Researcher], ...]
 
+    @property
+    def listens(self) -> bool:
+        return any(listens(researcher) for _, researcher in self.parts)
+
     def check(self, tree: Path) -> list[str]:
         return [line for _, researcher in self.parts for line in check(researcher, tree)]
 
@@ -51,6 +55,9 @@ class Mix:
         percents = [part.percent for part, _ in self.parts]
         fixed = [percent for percent in percents if percent is not None]
         weights = fixed or shares(names, desk.history)
+        able = [not desk.idea or listens(researcher) for _, researcher in self.parts]
+        if any(able):  # an idea is for those who can read it
+            weights = [weight * each for weight, each in zip(weights, able, strict=True)]
         (part, researcher) = random.Random(desk.seed).choices(self.parts, weights)[0]
         proposal = researcher.propose(desk)
         return replace(proposal, by=proposal.by or part.name)

@@ -63,6 +63,8 @@ Answer with one JSON object, and with nothing before or after it. Its JSON schem
 class Oneshot:
     """`model` is PROVIDER:MODEL or PROVIDER:MODEL@URL, as `endpoint` has it."""
 
+    listens = True
+
     def __init__(self, model: str, settings: Settings | None = None) -> None:
         del settings  # they are for programs, and this starts none
         self._endpoint = Endpoint.parse(model)

@@ -58,13 +58,13 @@ def continued(desk: Desk) -> str:
         f"Now propose experiment {desk.number}. The files were laid out anew: they are those of "
         f"experiment {_named(desk.parent, program)}, so read them before you edit. `history/` is "
         f"up to date. The rules are as before: one new idea, only in {_names(program.editable)}, "
-        f"no questions.\n\n{STATEMENT}\n"
+        "no questions.\n" + "\n".join([*_from_the_person(desk), "", STATEMENT]) + "\n"
     )
 
 
 def task(desk: Desk) -> str:
     """Who it is, what it is to do, within which limits, and the person's strategy."""
-    program, best = desk.program, incumbent(desk.history) or desk.parent
+    program, best = desk.program, _best(desk)
     locked = f" Locked: {_names(program.locked)}." if program.locked else ""
     better = f"{program.direction} is better"
     facts = (
@@ -87,8 +87,21 @@ def task(desk: Desk) -> str:
             "",
             "# The strategy, as the person who runs this study wrote it",
             quotation(program.body),
+            *_from_the_person(desk),
         )
     )
+
+
+def _from_the_person(desk: Desk) -> list[str]:
+    """What was said since the study began: it goes before the strategy."""
+    lines = []
+    if desk.notes:
+        lines += ["", "# The person adds, for this proposal"]
+        lines += [quotation(note) for note in desk.notes]
+    if desk.idea:
+        lines += ["", "# The person wants this experiment to be", quotation(desk.idea)]
+        lines += ["Do that, and nothing else."]
+    return lines
 
 
 def nudge(objection: str, said: str = "", refused: Sequence[str] = ()) -> str:
@@ -115,6 +128,10 @@ def ask_for_statement() -> str:
 def quotation(text: str) -> str:
     """Text as a quotation that it cannot close itself."""
     return fenced(clean(text).strip(), "markdown")
+
+
+def _best(desk: Desk) -> Experiment:
+    return incumbent(desk.history, lower=desk.program.direction == "lower") or desk.parent
 
 
 def _named(experiment: Experiment, program: Program) -> str:

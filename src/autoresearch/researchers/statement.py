@@ -67,7 +67,7 @@ def to_proposal(statement: Statement, program: Program, fallback: str = "") -> P
     if expected and program.metric.casefold() not in expected.casefold():
         expected = f"{expected} ({program.metric})"
     parts = (statement.hypothesis, f"Expected: {expected}" if expected else "")
-    return Proposal(description, " ".join(filter(None, parts)))
+    return Proposal(description, " ".join(filter(None, parts)), heard=True)
 
 
 def first_sentence(text: str) -> str:

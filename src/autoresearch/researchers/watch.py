@@ -18,7 +18,7 @@ from autoresearch import plain
 from autoresearch.errors import Failed, Spent, Unavailable
 from autoresearch.experiment import Proposal
 from autoresearch.lab import remove
-from autoresearch.researchers.base import Desk, Researcher, check
+from autoresearch.researchers.base import Desk, Researcher, check, listens
 
 FIRST_PAUSE_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 1800.0
@@ -37,6 +37,10 @@ class NightWatch:
     _outages: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False)
     _back_at: float = field(default=0.0, init=False)
+
+    @property
+    def listens(self) -> bool:
+        return listens(self.researcher)
 
     def check(self, tree: Path) -> list[str]:
         return check(self.researcher, tree)

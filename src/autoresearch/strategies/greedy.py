@@ -4,5 +4,8 @@ from autoresearch.experiment import Experiment, incumbent
 
 
 class Greedy:
+    def __init__(self, *, lower: bool = True) -> None:
+        self.lower = lower
+
     def choose(self, experiments: tuple[Experiment, ...]) -> Experiment | None:
-        return incumbent(experiments)
+        return incumbent(experiments, lower=self.lower)

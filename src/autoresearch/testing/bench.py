@@ -72,7 +72,7 @@ class Bench:
 
     @property
     def best(self) -> Experiment:
-        best = incumbent(self.history)
+        best = incumbent(self.history, lower=True)
         assert best is not None
         return best
 
@@ -122,7 +122,7 @@ class Bench:
         return experiment
 
     def _judged(self, experiment: Experiment, verdict: Verdict, score: float | None) -> Experiment:
-        best = incumbent(self.history)
+        best = incumbent(self.history, lower=True)
         delta = score - best.score if best and best.score is not None and score else None
         outcome = "scored" if score is not None else verdict.value
         run = Run(0, 0, outcome, now(), score, "", {"seconds": 1.0, "training_seconds": 1.0})

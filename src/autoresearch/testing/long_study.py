@@ -81,7 +81,7 @@ def long_study(count: int, seed: int = 1, direction: str = "lower") -> LongStudy
     history, themes = [_baseline(first)], dict[int, tuple[Theme, ...]]()
     now: dict[str, Scalar] = {name: start for name, (start, *_) in CONSTANTS.items()}
     for number in range(1, count + 1):
-        best = incumbent(tuple(history))
+        best = incumbent(history, lower=direction == "lower")
         assert best is not None
         themes[number], gain = _change(dice, now)
         proposed = Experiment(

@@ -1,0 +1,246 @@
+"""Giving an order: checked against how the study stands, written down once, answered in a line.
+
+    give(lab, store, "nov27", "note", {"text": "try a wider MLP"})
+
+An order has a key of the sender's own: sent twice, it is written once.
+"""
+
+import math
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoresearch.constants import assignments
+from autoresearch.errors import StudyError
+from autoresearch.experiment import Experiment, Verdict, incumbent
+from autoresearch.lab import Lab
+from autoresearch.program import Program
+from autoresearch.steering import DIMENSIONS, ORDERS, Steering, Words, at_work, standing
+from autoresearch.store import Store
+from autoresearch.text import clean, duration
+
+LONGEST_WORDS = 4000  # characters of a note or an idea
+MOST_WAITING = 100  # notes, or ideas
+LARGEST = {"experiments": 10**6, "seconds": 3.2e7, "tokens": 10**12, "cost_usd": 10**6}
+_KEY = re.compile(r"[\w-]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What an order is checked against, all of one moment."""
+
+    tag: str
+    program: Program
+    experiments: tuple[Experiment, ...]
+    state: Steering
+    is_at_work: bool
+    lab: Lab
+
+    @property
+    def current(self) -> Experiment | None:
+        return next((each for each in self.experiments if each.is_open), None)
+
+    @property
+    def when(self) -> str:
+        current = self.current
+        if not self.is_at_work:
+            return "when the study runs again"
+        return f"after experiment #{current.number}" if current else "now"
+
+
+def give(
+    lab: Lab, store: Store, tag: str, kind: str, data: Mapping[str, Any], key: str | None = None
+) -> str:
+    """Check an order and write it down, once for a key; returns what will come of it, in a line.
+
+    Raises StudyError for what cannot be asked, or not now; then nothing was written.
+    """
+    if kind not in ORDERS:
+        raise StudyError(f"nothing is called {kind!r} here: there are {', '.join(ORDERS)}")
+    key = secrets.token_hex(16) if key is None else key
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise StudyError("an order's key has 8 to 64 letters, digits, - and _")
+    with store.at_once():
+        program = Program.from_contract(store.study(tag).contract)
+        if store.ordered(tag, key) is not None:
+            return "done already"
+        state, experiments = standing(store, tag), store.experiments(tag)
+        sight = Sight(tag, program, experiments, state, at_work(lab, state), lab)
+        facts, sentence = CHECKS[kind](sight, data)
+        if facts is not None:
+            number = store.order(tag, kind, facts, key)
+            sentence = sentence.replace("{id}", str(number))
+            if kind in ("veto", "restore"):
+                store.veto(tag, facts["experiment"], kind == "veto")
+    if kind in ("veto", "restore"):
+        best = incumbent(store.experiments(tag), lower=program.direction == "lower")
+        if best is not None and best.commit is not None:
+            lab.point_branch(tag, best.commit)
+            sentence += f"; the best is now {'the baseline' if not best.number else _named(best)}"
+    return sentence
+
+
+Checked = tuple[Mapping[str, Any] | None, str]  # what to write down (None: nothing), what to say
+
+
+def _pause(sight: Sight, data: Mapping[str, Any]) -> Checked:
+    _only(data)
+    if sight.state.paused:
+        return None, "it is paused already"
+    return {}, f"pausing {sight.when}; go on with `autoresearch resume`"
+
+
+def _resume(sight: Sight, data: Mapping[str, Any]) -> Checked:
+    _only(data)
+    if not sight.state.paused:
+        return None, "it is not paused"
+    return {}, "going on" if sight.is_at_work else "no longer paused; no engine runs: run it again"
+
+
+def _stop(sight: Sight, data: Mapping[str, Any]) -> Checked:
+    _only(data)
+    if not sight.is_at_work:
+        raise StudyError(f"study {sight.tag} is not running: there is nothing to stop")
+    if sight.state.stopping:
+        return None, "it is stopping already"
+    return {}, f"stopping {sight.when}"
+
+
+def _skip(sight: Sight, data: Mapping[str, Any]) -> Checked:
+    _only(data, "experiment")
+    current = sight.current
+    if not sight.is_at_work or current is None:
+        raise StudyError(f"study {sight.tag} runs no experiment now: there is nothing to skip")
+    number = _number(data, "experiment") if "experiment" in data else current.number
+    if number != current.number:
+        raise StudyError(f"experiment #{number} is not the running one, #{current.number} is")
+    if number == 0:
+        raise StudyError("the baseline cannot be skipped: everything else is measured against it")
+    if number in sight.state.skips:
+        return None, f"#{number} is being skipped already"
+    return {"experiment": number}, f"skipping #{number}"
+
+
+def _veto(sight: Sight, data: Mapping[str, Any]) -> Checked:
+    each = _kept(sight, data)
+    if each.vetoed:
+        return None, f"#{each.number} is vetoed already"
+    return {"experiment": each.number}, f"#{each.number} is vetoed"
+
+
+def _restore(sight: Sight, data: Mapping[str, Any]) -> Checked:
+    each = _kept(sight, data)
+    if not each.vetoed:
+        return None, f"#{each.number} is not vetoed"
+    return {"experiment": each.number}, f"#{each.number} is restored"
+
+
+def _kept(sight: Sight, data: Mapping[str, Any]) -> Experiment:
+    _only(data, "experiment")
+    number = _number(data, "experiment")
+    each = next((each for each in sight.experiments if each.number == number), None)
+    if each is None:
+        raise StudyError(f"study {sight.tag} has no experiment {number}: see `autoresearch log`")
+    if number == 0 or each.verdict is not Verdict.KEEP:
+        raise StudyError(f"#{number} was not kept: only a kept change can be vetoed or restored")
+    return each
+
+
+def _note(sight: Sight, data: Mapping[str, Any]) -> Checked:
+    _only(data, "text")
+    _room(sight.state.notes, "notes")
+    return {"text": _text(data)}, "note {id} goes to the next proposal that a model or agent makes"
+
+
+def _idea(sight: Sight, data: Mapping[str, Any]) -> Checked:
+    _only(data, "text", "files", "onto")
+    _room(sight.state.ideas, "ideas")
+    text, files = _text(data), data.get("files")
+    waiting = sum(each.taken is None for each in sight.state.ideas)
+    place = f"{waiting} before it" if waiting else "it comes next"
+    if files is not None:
+        _check_files(files, sight.program)
+        number = _number(data, "onto")
+        return {"text": text, "files": dict(files), "onto": number}, f"idea {{id}} waits: {place}"
+    if values := assignments(text):
+        return {"text": text}, f"idea {{id}} sets {', '.join(values)}: {place}"
+    return {"text": text}, f"idea {{id}} waits for a model or an agent: {place}"
+
+
+def _withdraw(sight: Sight, data: Mapping[str, Any]) -> Checked:
+    _only(data, "id")
+    number = _number(data, "id")
+    words = next((w for w in (*sight.state.notes, *sight.state.ideas) if w.id == number), None)
+    if words is None:
+        raise StudyError(f"no note or idea {number} waits: see `autoresearch status`")
+    if words.taken is not None:
+        raise StudyError(f"idea {number} is experiment #{words.taken} already: skip that instead")
+    return {"id": number}, f"{number} is withdrawn"
+
+
+def _extend(sight: Sight, data: Mapping[str, Any]) -> Checked:
+    _only(data, *DIMENSIONS)
+    if not data:
+        raise StudyError(f"say what to extend: {', '.join(DIMENSIONS)}")
+    given = sight.state.given or dict.fromkeys(DIMENSIONS)
+    words = {"experiments": "{:g} experiments", "tokens": "{:,} tokens", "cost_usd": "${:g}"}
+    said, facts = [], {}
+    for name, amount in data.items():
+        is_whole = name in ("experiments", "tokens")
+        kinds = (int,) if is_whole else (int, float)
+        if isinstance(amount, bool) or not isinstance(amount, kinds):
+            raise StudyError(f"{name} must be {'a whole number' if is_whole else 'a number'}")
+        if not (math.isfinite(amount) and 0 < amount <= LARGEST[name]):
+            raise StudyError(f"{name} must be more than 0 and at most {LARGEST[name]:g}")
+        if given[name] is None:
+            raise StudyError(f"study {sight.tag} has no limit of {name}: nothing to extend")
+        facts[name] = amount
+        said.append(words[name].format(amount) if name in words else duration(amount))
+    again = "" if sight.is_at_work else "; run it again to go on"
+    return facts, f"{' and '.join(said)} more{again}"
+
+
+CHECKS = {
+    "pause": _pause, "resume": _resume, "stop": _stop, "skip": _skip, "veto": _veto,
+    "restore": _restore, "note": _note, "idea": _idea, "withdraw": _withdraw, "extend": _extend,
+}  # fmt: skip
+
+
+def _only(data: Mapping[str, Any], *names: str) -> None:
+    if unknown := sorted(set(data) - set(names)):
+        raise StudyError(f"unknown here: {', '.join(map(str, unknown))}")
+
+
+def _number(data: Mapping[str, Any], name: str) -> int:
+    number = data.get(name)
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**53:
+        raise StudyError(f"{name} must be a whole number")
+    return number
+
+
+def _text(data: Mapping[str, Any]) -> str:
+    text = data.get("text")
+    if not isinstance(text, str) or not (words := clean(text).strip()):
+        raise StudyError("say something: the text is empty")
+    if len(words) > LONGEST_WORDS:
+        raise StudyError(f"the text is longer than {LONGEST_WORDS} characters")
+    return words
+
+
+def _room(words: tuple[Words, ...], what: str) -> None:
+    if len(words) >= MOST_WAITING:
+        raise StudyError(f"{MOST_WAITING} {what} wait already: withdraw some")
+
+
+def _check_files(files: object, program: Program) -> None:
+    is_text = isinstance(files, Mapping) and all(isinstance(each, str) for each in files.values())
+    if not is_text or not isinstance(files, Mapping) or set(files) - set(program.editable):
+        raise StudyError(f"files must be the text of {', '.join(program.editable)}")
+    if sum(len(each) for each in files.values()) > program.limits.editable_bytes:
+        raise StudyError(f"files have more than {program.limits.editable_bytes:,} bytes together")
+
+
+def _named(each: Experiment) -> str:
+    return f"#{each.number}" if each.score is None else f"#{each.number} ({each.score:.4f})"

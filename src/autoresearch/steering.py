@@ -1,0 +1,139 @@
+"""What the person wants of a study: orders, each an event in the store, and what follows from them.
+
+    read(events)     events -> Steering: paused, stopping, notes and ideas that wait, ...
+
+Nothing else passes between a person and an engine: an order may come from any terminal or browser,
+before the engine starts, while it works or after it died. `orders.py` checks and writes them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from autoresearch.budget import Budget
+from autoresearch.constants import assignments
+from autoresearch.lab import Lab
+from autoresearch.store import OVER, STARTED, Event, Store
+
+ORDERS = (
+    *("pause", "resume", "stop", "skip", "veto", "restore"),
+    *("note", "idea", "withdraw", "extend"),
+)
+CARRIED, TAKEN, PAUSED = "carried", "taken", "paused"  # what engines say of orders
+KINDS = (*ORDERS, CARRIED, TAKEN, STARTED, OVER)
+DIMENSIONS = tuple(each.name for each in fields(Budget))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A note or an idea that waits to be heard."""
+
+    id: int  # of its event
+    at: str
+    text: str
+    files: Mapping[str, str] | None = None  # the idea is exactly this edit ...
+    onto: int | None = None  # ... of this experiment's files
+    taken: int | None = None  # the experiment that is, or was, made of it
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it needs nobody to think: an edit, or values of constants."""
+        return self.files is not None or bool(assignments(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """Where the orders of a study have led so far."""
+
+    paused: bool = False
+    stopping: bool = False
+    skips: frozenset[int] = frozenset()
+    notes: tuple[Words, ...] = ()  # that no proposal has carried yet
+    ideas: tuple[Words, ...] = ()  # whose experiment has not begun, or is not over
+    given: Mapping[str, float | None] | None = None  # the limits that the last engine began with
+    added: Mapping[str, float] | None = None  # to them, since
+    pid: int | None = None  # of the engine that is at work, unless it was killed
+
+    def extended(self, budget: Budget) -> Budget:
+        """The limits with what the person added to them."""
+        added = self.added or {}
+        more = {
+            name: type(limit)(limit + added.get(name, 0))
+            for name in DIMENSIONS
+            if (limit := getattr(budget, name)) is not None
+        }
+        return replace(budget, **more)
+
+
+def read(events: Iterable[Event], start: Steering | None = None) -> Steering:
+    """What follows from the orders and the engines' answers, oldest first."""
+    state = start or Steering()
+    for each in events:
+        if each.key is not None and each.kind in ORDERS:
+            state = _ordered(state, each)
+        elif each.key is None and each.kind in KINDS:
+            state = _answered(state, each)
+    return state
+
+
+def _ordered(state: Steering, event: Event) -> Steering:
+    change: dict[str, Any] = {}  # veto and restore stand with the experiments
+    data, words = event.data, Words(event.id, event.at, event.data.get("text", ""))
+    match event.kind:
+        case "pause" | "resume":
+            change = {"paused": event.kind == "pause"}
+        case "stop":
+            change = {"stopping": True}
+        case "skip":
+            change = {"skips": state.skips | {data["experiment"]}}
+        case "note":
+            change = {"notes": (*state.notes, words)}
+        case "idea":
+            words = replace(words, files=data.get("files"), onto=data.get("onto"))
+            change = {"ideas": (*state.ideas, words)}
+        case "withdraw":
+            notes, ideas = (_without(each, data["id"]) for each in (state.notes, state.ideas))
+            change = {"notes": notes, "ideas": ideas}
+        case "extend":
+            added = dict(state.added or {})
+            for name, amount in data.items():
+                added[name] = added.get(name, 0) + amount
+            change = {"added": added}
+    return replace(state, **change)
+
+
+def _answered(state: Steering, event: Event) -> Steering:
+    data = event.data
+    if event.kind == STARTED:
+        limits = {name: data.get(name) for name in DIMENSIONS}
+        before, added = state.given, dict(state.added or {})
+        for name in DIMENSIONS:  # a new limit stands for itself: what was added to the old is past
+            if before is not None and before[name] != limits[name]:
+                added.pop(name, None)
+        return replace(state, given=limits, added=added, stopping=False, pid=data.get("pid"))
+    if event.kind == OVER:
+        return replace(state, pid=None, stopping=False)
+    if event.kind == CARRIED:
+        return replace(state, notes=_without(state.notes, data["note"]))
+    if event.kind == TAKEN:
+        ideas = tuple(
+            replace(each, taken=data["experiment"]) if each.id == data["idea"] else each
+            for each in state.ideas
+            if each.taken is None or each.id == data["idea"]  # an earlier one is over
+        )
+        return replace(state, ideas=ideas)
+    return state
+
+
+def _without(words: tuple[Words, ...], number: int) -> tuple[Words, ...]:
+    return tuple(each for each in words if each.id != number)
+
+
+def standing(store: Store, tag: str) -> Steering:
+    """How the orders of a study stand now."""
+    return read(store.events(tag, kinds=KINDS))
+
+
+def at_work(lab: Lab, state: Steering) -> bool:
+    """Whether an engine works on this study, and not on another one of the lab."""
+    return state.pid is not None and lab.engine() == state.pid
