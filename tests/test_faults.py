@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import opening
-from autoresearch import study as engine
+from autoresearch import nights, opening, traces
 from autoresearch.budget import Budget
+from autoresearch.campaign import Study
 from autoresearch.errors import Failed
 from autoresearch.experiment import Experiment, Proposal, Usage
 from autoresearch.lab import Lab
@@ -24,7 +24,7 @@ from autoresearch.runners.base import Progress
 from autoresearch.runners.local import LocalRunner
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
-from autoresearch.study import Study, research
+from autoresearch.study import research
 from autoresearch.testing.tiny import PREPARE, TRAIN, make_tiny_lab
 
 Edit = str | bytes | Callable[[Path], None]
@@ -115,7 +115,7 @@ def lab(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def short_overtime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "OVERTIME_SECONDS", 1.0)
-    monkeypatch.setattr(engine, "DISK_POLL_SECONDS", 0.2)
+    monkeypatch.setattr(nights, "DISK_POLL_SECONDS", 0.2)
 
 
 RUNS = {
@@ -280,7 +280,7 @@ def test_an_odd_run_is_scored_all_the_same(
     assert [each.score is not None for each in rows] == [True, True, True], rows[1].reason
     assert not list((lab / ".autoresearch" / "work").glob("*/*"))
     curve = lab / ".autoresearch" / "studies" / "t" / "curves" / "0001.jsonl"
-    assert len(curve.read_text().splitlines()) <= engine.MOST_POINTS + 1
+    assert len(curve.read_text().splitlines()) <= traces.MOST_POINTS + 1
 
 
 def test_a_child_that_leaves_its_session_is_killed(lab: Path) -> None:

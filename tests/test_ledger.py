@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Store:
 
 def ledger(store: Store, tmp_path: Path, budget: Budget, told: list[str] | None = None):
     tell = (told if told is not None else []).append
-    return StudyLedger(store, "t", 3, "agent", tmp_path, budget, tell, lambda used: None)
+    return StudyLedger(store, "t", 3, "agent", tmp_path, lambda: budget, tell, lambda used: None)
 
 
 def test_tokens_and_money_add_up_over_experiments(store: Store, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from autoresearch import sandbox
+from autoresearch.execution import seed_of
 from autoresearch.sandbox import Tier
-from autoresearch.study import seed_of
 from autoresearch.testing.tiny import TRAIN, make_tiny_lab
 
 from .conftest import Call

@@ -13,6 +13,7 @@ import click
 from autoresearch import (
     __version__,
     cli_steer,
+    following,
     git,
     judge,
     launch,
@@ -23,10 +24,11 @@ from autoresearch import (
 from autoresearch.cli_base import COUNT, DOLLARS, DURATION, here, reading, terminal_console
 from autoresearch.errors import AutoresearchError, LabError, Stopped, UserError
 from autoresearch.experiment import Experiment, Usage
-from autoresearch.facts import experiment_json, status_json
+from autoresearch.facts import experiment_json
+from autoresearch.glance import glance, status_json
 from autoresearch.helm import Stop
 from autoresearch.lab import HOME, Lab
-from autoresearch.ledger import talk_path, used_by
+from autoresearch.ledger import talk_path
 from autoresearch.program import Program
 from autoresearch.researchers.settings import Settings
 from autoresearch.sourceless import cache_folder
@@ -123,6 +125,7 @@ def prepare() -> None:
 @click.option("--require-tier", type=click.IntRange(1, 3), help="Refuse to run in a weaker box.")
 @click.option("--max-tokens", type=COUNT, help="Of all proposals together: 500k, 20M.")
 @click.option("--max-cost", type=DOLLARS, help="In US dollars, as far as agents report it.")
+@click.option("--notify", help="A command that is told of a new best, trouble and the end.")
 @click.option(
     "--agent-read",
     multiple=True,
@@ -140,6 +143,7 @@ def run(
     require_tier: int | None,
     max_tokens: int | None,
     max_cost: float | None,
+    notify: str | None,
     agent_read: tuple[Path, ...],
 ) -> None:
     """Do research until the limits are reached. Run it again to resume."""
@@ -149,7 +153,7 @@ def run(
     lab, settings = here(), Settings(grants=tuple(each.resolve() for each in agent_read))
     launch.require(require_tier or 1)
     with lab.lock(), Store(opening.store_path(lab)) as store:
-        launch.run_study(lab, store, wishes, settings)
+        launch.run_study(lab, store, wishes, settings, notify)
 
 
 @commands.command(name="try")
@@ -194,12 +198,16 @@ def log(tag: str | None, as_json: bool, events: bool) -> None:
 @commands.command()
 @click.option("--tag", help="Which study (default: the last one).")
 @click.option("--json", "as_json", is_flag=True, help="For programs; the keys are stable.")
-def status(tag: str | None, as_json: bool) -> None:
+@click.option("--watch", is_flag=True, help="Follow it live, until Ctrl-C or q.")
+def status(tag: str | None, as_json: bool, watch: bool) -> None:
     """How a study stands."""
+    if as_json and watch:
+        raise UserError("--json and --watch do not go together: leave one out")
     with reading(tag) as (lab, store, found, program):
-        facts = status_json(
-            found, program, store.experiments(found), lab.is_running(), used_by(store, found)
-        )
+        if watch:
+            following.follow(lab, store, found, program)
+            return
+        facts = status_json(glance(lab, store, found, program))
         if as_json:
             click.echo(json.dumps(facts, indent=1))
         else:

@@ -8,7 +8,6 @@ import click
 from autoresearch import opening, orders
 from autoresearch.cli_base import COUNT, DOLLARS, DURATION, reading
 from autoresearch.errors import UserError
-from autoresearch.experiment import incumbent
 from autoresearch.steering import DIMENSIONS
 
 TAG = click.option("--tag", help="Which study (default: the last one).")
@@ -82,15 +81,13 @@ def idea(tag: str | None, text: str, edit: bool) -> None:
         order(tag, "idea", {"text": text})
         return
     with reading(tag) as (lab, store, found, program):
-        best = incumbent(store.experiments(found), lower=program.direction == "lower")
-        if best is None:
-            raise UserError(f"study {found} has no baseline yet: an edit can wait once it has")
-        files = opening.hand_edit(lab, store, found, program)
+        made = opening.hand_edit(lab, store, found, program)
         try:
-            texts = {name: content.decode() for name, content in files.items()}
+            texts = {name: content.decode() for name, content in made.files.items()}
         except UnicodeDecodeError as error:
-            raise UserError(f"{', '.join(files)}: not UTF-8 text, so it cannot wait") from error
-        facts = {"text": text, "files": texts, "onto": best.number}
+            names = ", ".join(made.files)
+            raise UserError(f"{names}: not UTF-8 text, so it cannot wait; `try` it now") from error
+        facts = {"text": text, "files": texts, "onto": made.onto}
         click.echo(f"{found}: {orders.give(lab, store, found, 'idea', facts)}")
 
 

@@ -58,19 +58,26 @@ class Skipped(ExperimentError):
 
 
 class Failed(ExperimentError):
-    """The researcher gave nothing usable."""
+    """The researcher gave nothing usable. `heard`: it had read what the person told it."""
+
+    def __init__(self, message: str, heard: bool = True) -> None:
+        super().__init__(message)
+        self.heard = heard
 
 
 class Unavailable(Failed):
     """The researcher cannot be reached now. `retry_seconds`: when it asked to be tried again."""
 
     def __init__(self, message: str, retry_seconds: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message, heard=False)
         self.retry_seconds = retry_seconds
 
 
 class Spent(Failed):
     """The study's tokens or money are used up."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, heard=False)
 
 
 class Stopped(AutoresearchError):

@@ -116,6 +116,13 @@ class Experiment:
         return self.verdict is Verdict.KEEP and not self.undone
 
     @property
+    def standing(self) -> str:
+        """The verdict in a word, as it stands after the person's word: vetoed, undone, keep, ..."""
+        if self.verdict is Verdict.KEEP and self.undone:
+            return "vetoed" if self.vetoed else "undone"
+        return self.verdict.value if self.verdict else "running"
+
+    @property
     def answer(self) -> str:
         """What the verdict says to the hypothesis."""
         if self.score is None:

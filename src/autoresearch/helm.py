@@ -39,6 +39,7 @@ class Helm:
     _last: int = 0  # event that was read
     _version: tuple[int, int] = (-1, -1)
     _polled: float = 0.0
+    _heard: list[tuple[str, dict[str, int]]] = field(default_factory=list)
 
     @property
     def state(self) -> Steering:
@@ -55,35 +56,47 @@ class Helm:
     def is_stopping(self) -> bool:
         return self.stop.after_this or self.state.stopping
 
-    def tick(self, number: int | None = None) -> None:
-        """Raises Stopped, and Skipped where the person skips experiment `number`."""
+    def tick(self, number: int | None = None, idea: Words | None = None) -> None:
+        """Raises Stopped, and Skipped where the person wants experiment `number` no more."""
         self.stop.tick()
         if time.monotonic() - self._polled < POLL_SECONDS:
             return
-        if number in self.state.skips:
-            raise Skipped("skipped by the person")
+        if number is not None and (why := self.unwanted(number, idea)):
+            raise Skipped(why)
         self._polled = time.monotonic()
 
-    def begin(self, budget: Budget, researcher: str) -> None:
-        """An engine is at work from now on, with these limits."""
-        limits = asdict(budget)
+    def unwanted(self, number: int, idea: Words | None = None) -> str:
+        """Why the person does not want the running experiment to go on, or ""."""
+        if number in self.state.skips:
+            return "skipped by the person"
+        if self.store.is_undone(self.tag, number):
+            return "built on a change that the person has vetoed"
+        if idea is not None and all(each.id != idea.id for each in self.state.ideas):
+            return "its idea was withdrawn by the person"
+        return ""
+
+    def begin(self, budget: Budget | None, researcher: str) -> None:
+        """An engine is at work from now on, with these limits; None: those before still stand."""
+        limits = {} if budget is None else asdict(budget)
         self.store.event(self.tag, STARTED, pid=os.getpid(), researcher=researcher, **limits)
 
     def end(self, why: str) -> None:
         self.store.event(self.tag, OVER, why=why)
 
-    def idea(self, number: int, listens: bool) -> Words | None:
-        """The idea that experiment `number` is to try: the one that it has taken before it was
-        interrupted, or the first that waits and can be tried by whoever proposes."""
-        ideas = self.state.ideas
-        mine = next((each for each in ideas if each.taken == number), None)
-        waiting = (each for each in ideas if each.taken is None and (listens or each.is_exact))
-        return mine or next(waiting, None)
+    def idea(self, listens: bool) -> Words | None:
+        """The first idea that waits and can be tried by whoever proposes."""
+        waiting = (each for each in self.state.ideas if each.taken is None)
+        return next((each for each in waiting if listens or each.is_exact), None)
 
-    def taken(self, idea: Words, number: int) -> None:
-        if idea.taken != number:
-            self.store.event(self.tag, TAKEN, idea=idea.id, experiment=number)
+    def hears(self, notes: tuple[Words, ...], idea: Words | None, number: int) -> None:
+        """Somebody has read these words for experiment `number`: see answer()."""
+        self._heard = [(CARRIED, {"note": each.id, "experiment": number}) for each in notes]
+        if idea is not None:
+            self._heard.append((TAKEN, {"idea": idea.id, "experiment": number}))
 
-    def carried(self, notes: tuple[Words, ...], number: int) -> None:
-        for each in notes:
-            self.store.event(self.tag, CARRIED, note=each.id, experiment=number)
+    def answer(self) -> None:
+        """Write down what was heard, in the transaction that records what came of it: a kill at
+        any moment neither loses the person's words nor has them said twice."""
+        heard, self._heard = self._heard, []
+        for kind, data in heard:
+            self.store.event(self.tag, kind, **data)

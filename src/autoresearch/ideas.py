@@ -29,7 +29,12 @@ def carry_out(
         _merge(lab, program, idea, history, tree)
     else:
         _assign(program, assignments(idea.text), parent.resolved, tree)
-    return Proposal(idea.text, HYPOTHESIS, by=PERSON, heard=True)
+    return proposal(idea)
+
+
+def proposal(idea: Words) -> Proposal:
+    """What is said of an idea's experiment; an exact one is nobody's but the person's."""
+    return Proposal(idea.text, HYPOTHESIS, by=PERSON if idea.is_exact else "", heard=True)
 
 
 def _merge(

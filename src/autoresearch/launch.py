@@ -14,10 +14,14 @@ import click
 from rich.console import Console
 
 from autoresearch import judge, keep, opening, parts, process, sandbox, terminal
+from autoresearch import notify as notifying
 from autoresearch.budget import Budget
-from autoresearch.errors import LabError
+from autoresearch.campaign import Study
+from autoresearch.errors import LabError, StudyError
+from autoresearch.execution import pinned
 from autoresearch.experiment import incumbent
 from autoresearch.helm import Stop
+from autoresearch.herald import Herald
 from autoresearch.lab import Lab
 from autoresearch.ledger import used_by
 from autoresearch.program import Program
@@ -27,10 +31,12 @@ from autoresearch.researchers.settings import Settings
 from autoresearch.results import results_tsv
 from autoresearch.runners.local import LocalRunner
 from autoresearch.sealed import Opener
+from autoresearch.steering import in_force, standing
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
-from autoresearch.study import Study, attempt, pinned, recover, research, settle
+from autoresearch.study import STOPPED, announced, attempt, research
 from autoresearch.text import clean_line, write_whole
+from autoresearch.traces import recover, settle
 
 
 @contextmanager
@@ -98,8 +104,13 @@ def require(tier: int) -> None:
 
 
 def run_study(
-    lab: Lab, store: Store, wishes: opening.Wishes, settings: Settings | None = None
+    lab: Lab,
+    store: Store,
+    wishes: opening.Wishes,
+    settings: Settings | None = None,
+    notify: str | None = None,
 ) -> None:
+    hook = None if notify is None else notify_words(notify)
     name, researcher = wishes.researcher, None
     if name is not None:  # one that nobody knows must not begin a study
         researcher = parts.researcher(name, settings)
@@ -109,19 +120,47 @@ def run_study(
         researcher = parts.researcher(name, settings)
     tag, stop = opened.row.tag, Stop()
     study = study_of(lab, store, opened, researcher, name, stop)
-    click.echo(terminal.opening_line(opened.is_new, tag, opened.program, opened.budget))
+    if hook is None:
+        hook = opened.program.notify
+        notifying.check(hook)
+    notifier = notifying.Notifier(hook, lab.root)
+    herald = Herald(study.watcher, notifier, store, tag, opened.program, lab.root)
+    study = replace(study, watcher=herald)
+    limits = in_force(standing(store, tag), opened.budget)
+    click.echo(terminal.opening_line(opened.is_new, tag, opened.program, limits))
     click.echo(terminal.trust_line(opened.row.keep_rule, study.tier))
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
         for line in check(study.researcher, Path(folder)):
             click.echo(clean_line(line, 300))
     prepare_first(study)
-    with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
-        why = research(study, opened.budget)
+    with telling(herald):
+        with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
+            why = research(study, opened.budget)
+        herald.ended(why)
     click.echo(f"\nStudy {tag}: {why}.")
     if words := terminal.usage_words(used_by(store, tag)):
         click.echo(f"Its proposals took {words}.")
-    if why == "you stopped it":
+    if why == STOPPED:
         click.echo(f"Resume it with: {resume_line(tag)}")
+
+
+def notify_words(line: str) -> tuple[str, ...]:
+    """The command of `--notify`. Raises UserError where it cannot be run."""
+    words = notifying.words_of(line)
+    notifying.check(words)
+    return words
+
+
+@contextmanager
+def telling(herald: Herald) -> Iterator[None]:
+    """What ends the study is told, too, and everything that was told has its time."""
+    try:
+        yield
+    except Exception as error:
+        herald.trouble(f"the study has ended: {error}")
+        raise
+    finally:
+        herald.close()
 
 
 def resume_line(tag: str) -> str:
@@ -147,14 +186,17 @@ def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> N
     prepare_first(study)
     with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
         if study.best() is None:
-            research(study, Budget(experiments=0))
-        contents = opening.hand_edit(lab, store, tag, opened.program)
-        study = study_of(lab, store, opened, ByHand(contents, message), "hand", stop)
+            why = research(study, Budget(experiments=0), is_new_limit=False)
+            if study.best() is None:
+                raise StudyError(f"there is no baseline to try it on: {why}")
+        edit = opening.hand_edit(lab, store, tag, opened.program)
+        study = study_of(lab, store, opened, ByHand(edit.files, message), "hand", stop)
         study = replace(study, takes_ideas=False)
         recover(study)
-        while (done := attempt(study)).researcher != "hand":
-            pass  # an experiment that was left open is finished first
-        study.beacon.out()
+        with announced(study, None) as ended:
+            while (done := attempt(study)).researcher != "hand":
+                pass  # an experiment that was left open is finished first
+            ended.append("your edit was tried")
         settle(study)
     click.echo(f"{done.verdict}: {done.reason}")
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from autoresearch.budget import Budget
 from autoresearch.errors import Spent
 from autoresearch.experiment import Usage
-from autoresearch.store import Store
+from autoresearch.store import ENGINES, Store
 from autoresearch.text import clean, clean_line
 
 MOST_NOTES = 200  # of one proposal: an agent in a loop must not fill the store
 MOST_TALK_BYTES = 2**20
 MOST_COUNTED = 2**40  # tokens or dollars in one report: sums of such fit the store's 64 bits
+WAITED = "waited"  # an event: time of the study in which nothing could be done
 LOUD = ("unavailable", "stand-in", "back", "unboxed", "no-cost")  # a person wants to know at once
 
 
@@ -27,7 +28,7 @@ class StudyLedger:
         number: int,
         researcher: str,
         folder: Path,
-        budget: Budget,
+        budget: Callable[[], Budget],  # as of now: a person may extend it meanwhile
         tell: Callable[[str], None],
         show: Callable[[Usage], None],
     ) -> None:
@@ -35,13 +36,14 @@ class StudyLedger:
         self._path, self._budget = talk_path(folder, number), budget
         self._tell, self._show = tell, show
         self._notes, self._talked = 0, 0
-        self._awaits_cost = budget.cost_usd is not None
+        self._awaits_cost = budget().cost_usd is not None
         self._path.parent.mkdir(exist_ok=True)
         self._path.unlink(missing_ok=True)  # a proposal that a kill cut short is made again
 
     def note(self, kind: str, text: str = "") -> None:
         self._notes += 1
         line = clean_line(text, 400)
+        kind = f"{kind}-said" if kind in ENGINES else kind
         if self._notes <= MOST_NOTES:
             self._store.event(self._tag, kind, experiment=self._number, text=line)
         if kind in LOUD:
@@ -66,11 +68,11 @@ class StudyLedger:
         self._check(used)
 
     def pending(self, tokens: int) -> None:
-        if self._budget.tokens is not None:
+        if self._budget().tokens is not None:
             self._check(used_by(self._store, self._tag) + plausible(Usage(tokens)))
 
     def _check(self, used: Usage) -> None:
-        if why := self._budget.overspent(used):
+        if why := self._budget().overspent(used):
             raise Spent(f"the study may go no further: {why}")
 
     def _warn_of_no_cost(self, usage: Usage) -> None:
@@ -106,3 +108,8 @@ def talk_path(study_folder: Path, number: int) -> Path:
 def used_by(store: Store, tag: str) -> Usage:
     """What a study's proposals have taken so far."""
     return sum(store.usage(tag).values(), Usage())
+
+
+def waited(store: Store, tag: str) -> float:
+    """Seconds of the study between experiments, in all."""
+    return sum(float(each.data["seconds"]) for each in store.events(tag, kinds=(WAITED,)))

@@ -108,10 +108,10 @@ class Memory:
 
 
 def key_of(experiment: Experiment) -> str:
-    """Another one for whatever would give another page. A finished experiment never changes, but
-    a tag may be used again, and another Python has other syntax trees."""
+    """Another one for whatever would give another page. A finished experiment never changes,
+    but for a veto, but a tag may be used again, and another Python has other syntax trees."""
     version = f"{FORM} {sys.version_info.major}.{sys.version_info.minor}"
-    return f"{version} {experiment.commit} {experiment.finished_at} {experiment.verdict}"
+    return f"{version} {experiment.commit} {experiment.finished_at} {experiment.standing}"
 
 
 def has_run(experiment: Experiment) -> bool:

@@ -8,10 +8,11 @@ from pathlib import Path
 from autoresearch import git, keep, machine
 from autoresearch.budget import Budget
 from autoresearch.errors import LabError, StudyError
-from autoresearch.experiment import Experiment, Verdict
+from autoresearch.experiment import Experiment, Verdict, incumbent
 from autoresearch.lab import Lab, valid_tag
-from autoresearch.ledger import used_by
+from autoresearch.ledger import used_by, waited
 from autoresearch.program import Program
+from autoresearch.steering import in_force, standing
 from autoresearch.store import Store
 from autoresearch.store import Study as Row
 
@@ -77,8 +78,11 @@ def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = Fals
 def choose_tag(store: Store, budget: Budget) -> str:
     """The last study while it has something left to do, else a new one named after the day."""
     tags = store.tags()
-    if tags and not budget.spent(store.experiments(tags[-1]), used_by(store, tags[-1])):
-        return tags[-1]
+    if tags:
+        limits = in_force(standing(store, tags[-1]), budget)
+        used, idle = used_by(store, tags[-1]), waited(store, tags[-1])
+        if not limits.spent(store.experiments(tags[-1]), used, idle):
+            return tags[-1]
     today = datetime.now().strftime("%b%d").lower()
     names = [today, *(f"{today}-{number}" for number in range(2, 1000))]
     return next(name for name in names if name not in tags)
@@ -159,17 +163,26 @@ def begin(
     return Opened(row, program, budget, is_new=True)
 
 
-def hand_edit(lab: Lab, store: Store, tag: str, program: Program) -> dict[str, bytes]:
+@dataclass(frozen=True, slots=True)
+class HandEdit:
+    """A person's edit of the files of experiment `onto`."""
+
+    files: dict[str, bytes]
+    onto: int
+
+
+def hand_edit(lab: Lab, store: Store, tag: str, program: Program) -> HandEdit:
     """The person's uncommitted edit, put on top of the incumbent's files.
 
     What the edit started from is the experiment whose files HEAD holds, or else the baseline.
     Raises StudyError when there is no edit, or when it touches lines that a kept change touched.
     """
     experiments = store.experiments(tag)
-    kept = [each for each in experiments if each.is_kept and each.commit]
-    best, first = kept[-1], kept[0]
-    assert best.commit is not None
-    assert first.commit is not None
+    best = incumbent(experiments, lower=program.direction == "lower")
+    if best is None or best.commit is None:
+        raise StudyError(f"study {tag} has no baseline yet: `autoresearch run` it first")
+    kept = [each for each in experiments if each.is_kept and each.commit and each is not best]
+    kept.append(best)
     disk = {name: (lab.root / name).read_bytes() for name in program.editable}
     head = lab.head()
     at_head = lab.contents(head, program.editable) if head else {}
@@ -186,4 +199,4 @@ def hand_edit(lab: Lab, store: Store, tag: str, program: Program) -> dict[str, b
                 f"Edit the incumbent instead: git show autoresearch/{tag}:{lab.prefix}{name}"
             )
         merged[name] = content
-    return merged
+    return HandEdit(merged, best.number)

@@ -5,7 +5,6 @@
 An order has a key of the sender's own: sent twice, it is written once.
 """
 
-import math
 import re
 import secrets
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoresearch.constants import assignments
-from autoresearch.errors import StudyError
+from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import Experiment, Verdict, incumbent
 from autoresearch.lab import Lab
 from autoresearch.program import Program
@@ -23,6 +22,10 @@ from autoresearch.text import clean, duration
 
 LONGEST_WORDS = 4000  # characters of a note or an idea
 MOST_WAITING = 100  # notes, or ideas
+LIMITS = {  # said of one that is not there
+    "experiments": "no limit on experiments", "seconds": "no time limit",
+    "tokens": "no limit on tokens", "cost_usd": "no limit on cost",
+}  # fmt: skip
 LARGEST = {"experiments": 10**6, "seconds": 3.2e7, "tokens": 10**12, "cost_usd": 10**6}
 _KEY = re.compile(r"[\w-]{8,64}")
 
@@ -59,12 +62,16 @@ def give(
     """
     if kind not in ORDERS:
         raise StudyError(f"nothing is called {kind!r} here: there are {', '.join(ORDERS)}")
+    if not isinstance(data, Mapping):
+        raise StudyError("an order's data must be names and values")
     key = secrets.token_hex(16) if key is None else key
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise StudyError("an order's key has 8 to 64 letters, digits, - and _")
     with store.at_once():
         program = Program.from_contract(store.study(tag).contract)
-        if store.ordered(tag, key) is not None:
+        if (known := store.ordered(tag, key)) is not None:
+            if known.kind != kind:
+                raise StudyError(f"this key is of another order ({known.kind}): take a new one")
             return "done already"
         state, experiments = standing(store, tag), store.experiments(tag)
         sight = Sight(tag, program, experiments, state, at_work(lab, state), lab)
@@ -74,12 +81,26 @@ def give(
             sentence = sentence.replace("{id}", str(number))
             if kind in ("veto", "restore"):
                 store.veto(tag, facts["experiment"], kind == "veto")
-    if kind in ("veto", "restore"):
-        best = incumbent(store.experiments(tag), lower=program.direction == "lower")
-        if best is not None and best.commit is not None:
-            lab.point_branch(tag, best.commit)
-            sentence += f"; the best is now {'the baseline' if not best.number else _named(best)}"
+                sentence += _follow(lab, store, tag, program)
     return sentence
+
+
+def _follow(lab: Lab, store: Store, tag: str, program: Program) -> str:
+    """Git's branch goes to the incumbent of now; words about both. Inside the order's transaction,
+    so that of two people, and an engine, the last one's branch stands."""
+    experiments = store.experiments(tag)
+    best = incumbent(experiments, lower=program.direction == "lower")
+    if best is None or best.commit is None:
+        return ""
+    words = f"; the best is now {_named(best) if best.number else 'the baseline'}"
+    current = next((each for each in experiments if each.is_open), None)
+    if current is not None and current.undone:
+        words += f"; #{current.number} was built on it and ends"
+    try:
+        follows = lab.point_branch(tag, best.commit)
+    except LabError as error:
+        return f"{words}; git's branch follows at the next run: {error}"
+    return words if follows else f"{words}; you are on its branch, which moves once you leave it"
 
 
 Checked = tuple[Mapping[str, Any] | None, str]  # what to write down (None: nothing), what to say
@@ -163,10 +184,12 @@ def _idea(sight: Sight, data: Mapping[str, Any]) -> Checked:
     if files is not None:
         _check_files(files, sight.program)
         number = _number(data, "onto")
+        if not any(each.number == number and each.commit for each in sight.experiments):
+            raise StudyError(f"study {sight.tag} has no experiment {number} that was edited")
         return {"text": text, "files": dict(files), "onto": number}, f"idea {{id}} waits: {place}"
     if values := assignments(text):
         return {"text": text}, f"idea {{id}} sets {', '.join(values)}: {place}"
-    return {"text": text}, f"idea {{id}} waits for a model or an agent: {place}"
+    return {"text": text}, f"idea {{id}} waits for a model or an agent that reads it: {place}"
 
 
 def _withdraw(sight: Sight, data: Mapping[str, Any]) -> Checked:
@@ -183,23 +206,29 @@ def _withdraw(sight: Sight, data: Mapping[str, Any]) -> Checked:
 def _extend(sight: Sight, data: Mapping[str, Any]) -> Checked:
     _only(data, *DIMENSIONS)
     if not data:
-        raise StudyError(f"say what to extend: {', '.join(DIMENSIONS)}")
+        raise StudyError("say what to add to: experiments, time, tokens or cost")
     given = sight.state.given or dict.fromkeys(DIMENSIONS)
-    words = {"experiments": "{:g} experiments", "tokens": "{:,} tokens", "cost_usd": "${:g}"}
     said, facts = [], {}
     for name, amount in data.items():
         is_whole = name in ("experiments", "tokens")
-        kinds = (int,) if is_whole else (int, float)
-        if isinstance(amount, bool) or not isinstance(amount, kinds):
+        if isinstance(amount, bool) or not isinstance(amount, int if is_whole else int | float):
             raise StudyError(f"{name} must be {'a whole number' if is_whole else 'a number'}")
-        if not (math.isfinite(amount) and 0 < amount <= LARGEST[name]):
-            raise StudyError(f"{name} must be more than 0 and at most {LARGEST[name]:g}")
+        if not 0 < amount <= LARGEST[name]:  # nan is neither
+            raise StudyError(f"{name} must be more than 0 and at most {LARGEST[name]:,.0f}")
         if given[name] is None:
-            raise StudyError(f"study {sight.tag} has no limit of {name}: nothing to extend")
+            raise StudyError(f"study {sight.tag} has {LIMITS[name]}: there is nothing to add to")
         facts[name] = amount
-        said.append(words[name].format(amount) if name in words else duration(amount))
+        said.append(_amount(name, amount))
     again = "" if sight.is_at_work else "; run it again to go on"
     return facts, f"{' and '.join(said)} more{again}"
+
+
+def _amount(name: str, amount: float) -> str:
+    """Such as "5 experiments", "2 h", "$7.50"."""
+    if name == "experiments":
+        return f"{amount:,} experiment{'' if amount == 1 else 's'}"
+    words = {"seconds": duration(amount), "tokens": f"{amount:,} tokens"}
+    return words.get(name, f"${amount:,.2f}")
 
 
 CHECKS = {
@@ -235,10 +264,14 @@ def _room(words: tuple[Words, ...], what: str) -> None:
 
 
 def _check_files(files: object, program: Program) -> None:
-    is_text = isinstance(files, Mapping) and all(isinstance(each, str) for each in files.values())
-    if not is_text or not isinstance(files, Mapping) or set(files) - set(program.editable):
-        raise StudyError(f"files must be the text of {', '.join(program.editable)}")
-    if sum(len(each) for each in files.values()) > program.limits.editable_bytes:
+    names = ", ".join(program.editable)
+    if not isinstance(files, Mapping) or not files or set(files) - set(program.editable):
+        raise StudyError(f"files must be new text for {names}")
+    try:
+        size = sum(len(each.encode()) for each in files.values())
+    except (AttributeError, UnicodeEncodeError) as error:  # no text, or half a character
+        raise StudyError(f"files must be new text for {names}") from error
+    if size > program.limits.editable_bytes:
         raise StudyError(f"files have more than {program.limits.editable_bytes:,} bytes together")
 
 

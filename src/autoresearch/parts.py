@@ -16,6 +16,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +24,8 @@ from traceback import extract_tb
 from typing import Any
 
 from autoresearch.errors import UserError
-from autoresearch.researchers.base import Researcher
+from autoresearch.experiment import Proposal
+from autoresearch.researchers.base import Desk, Researcher
 from autoresearch.researchers.settings import Settings
 from autoresearch.text import clean_line
 
@@ -70,7 +72,20 @@ def researcher(spec: str, settings: Settings | None = None) -> Researcher:
         called = Path(_words(name, rest)[0]).name
     elif make is _oneshot:
         called = rest
-    return _made(watch(called, make(name, rest, settings), _knobs()))
+    return _made(watch(called, make(name, rest, settings), Late("knobs")))
+
+
+@dataclass(slots=True)
+class Late:
+    """A researcher that is only loaded when it is asked: most nights need no stand-in."""
+
+    spec: str
+    _one: Researcher | None = None
+
+    def propose(self, desk: Desk) -> Proposal:
+        if self._one is None:
+            self._one = researcher(self.spec)
+        return self._one.propose(desk)
 
 
 def _made(one: Researcher) -> Researcher:

@@ -128,6 +128,7 @@ class Program:
     direction: str = "lower"  # or "higher"
     budget_seconds: float = 300.0  # training time of one run
     limits: Limits = field(default_factory=Limits)
+    notify: tuple[str, ...] = ()  # the person's command that is told of a new best, trouble, ...
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -302,5 +303,6 @@ _CONTRACT = Section(
         "direction": ("direction", value(_direction)),
         "budget": ("budget_seconds", value(parse_duration)),
         "limits": ("limits", _LIMITS),
+        "notify": ("notify", _command),
     }
 )

@@ -18,6 +18,10 @@ LOG_LINES, LOG_LINE_CHARACTERS, LOG_BYTES = 40, 300, 2**15  # of a log's end
 DIFF_CHARACTERS = 60_000
 HYPOTHESIS_CHARACTERS = 2000
 MOST_FIGURES, MOST_PLACES = 24, 30
+UNWANTED = {
+    "vetoed": "- The person took it back since: do not propose it again.",
+    "undone": "- The person took back a change that it was built on: it counts no more.",
+}
 SEALED = ("confirm", "final", "audit_")  # figures that no researcher sees: they check its scores
 
 
@@ -29,7 +33,7 @@ def sheet(
     log: Sequence[str],
 ) -> str:
     """The text in Markdown. `log` are lines as `log_end` gives them."""
-    parts = [f"# Experiment {each.number}: {each.verdict}", _facts(each, parent, program)]
+    parts = [f"# Experiment {each.number}: {each.standing}", _facts(each, parent, program)]
     if themes:
         left = len(themes) - MOST_PLACES
         places = [_place(theme) for theme in themes[:MOST_PLACES]]
@@ -74,6 +78,7 @@ def _facts(each: Experiment, parent: Experiment | None, program: Program) -> str
     lines = [
         f"- Change: {span(each.description, 300) or '(no description)'}",
         f"- Verdict: {each.verdict}. {span(each.reason, 400)}".rstrip(),
+        *([UNWANTED[each.standing]] if each.standing in UNWANTED else []),
     ]
     if each.score is not None:
         score = f"{each.score:.7g} {span(program.metric, 60)}, {program.direction} is better"

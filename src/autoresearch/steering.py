@@ -7,7 +7,7 @@ before the engine starts, while it works or after it died. `orders.py` checks an
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from autoresearch.budget import Budget
@@ -53,9 +53,10 @@ class Steering:
     given: Mapping[str, float | None] | None = None  # the limits that the last engine began with
     added: Mapping[str, float] | None = None  # to them, since
     pid: int | None = None  # of the engine that is at work, unless it was killed
+    over: str = ""  # why the last engine ended; "" while it works, or was killed
 
     def extended(self, budget: Budget) -> Budget:
-        """The limits with what the person added to them."""
+        """The limits that the last engine began with, and what the person added to them."""
         added = self.added or {}
         more = {
             name: type(limit)(limit + added.get(name, 0))
@@ -105,14 +106,10 @@ def _ordered(state: Steering, event: Event) -> Steering:
 def _answered(state: Steering, event: Event) -> Steering:
     data = event.data
     if event.kind == STARTED:
-        limits = {name: data.get(name) for name in DIMENSIONS}
-        before, added = state.given, dict(state.added or {})
-        for name in DIMENSIONS:  # a new limit stands for itself: what was added to the old is past
-            if before is not None and before[name] != limits[name]:
-                added.pop(name, None)
-        return replace(state, given=limits, added=added, stopping=False, pid=data.get("pid"))
+        state = replace(state, stopping=False, pid=data.get("pid"), over="")
+        return _limited(state, data) if DIMENSIONS[0] in data else state
     if event.kind == OVER:
-        return replace(state, pid=None, stopping=False)
+        return replace(state, pid=None, stopping=False, over=str(data.get("why", "")))
     if event.kind == CARRIED:
         return replace(state, notes=_without(state.notes, data["note"]))
     if event.kind == TAKEN:
@@ -125,6 +122,16 @@ def _answered(state: Steering, event: Event) -> Steering:
     return state
 
 
+def _limited(state: Steering, data: Mapping[str, Any]) -> Steering:
+    """A new limit stands for itself: what was added to another one is past."""
+    limits = {name: data.get(name) for name in DIMENSIONS}
+    before, added = state.given or limits, dict(state.added or {})
+    for name in DIMENSIONS:
+        if before[name] != limits[name]:
+            added.pop(name, None)
+    return replace(state, given=limits, added=added)
+
+
 def _without(words: tuple[Words, ...], number: int) -> tuple[Words, ...]:
     return tuple(each for each in words if each.id != number)
 
@@ -134,6 +141,21 @@ def standing(store: Store, tag: str) -> Steering:
     return read(store.events(tag, kinds=KINDS))
 
 
+def in_force(state: Steering, budget: Budget) -> Budget:
+    """The limits of an engine that would begin with this budget now: what was added still counts
+    where the limit is the same as before."""
+    return _limited(state, asdict(budget)).extended(budget)
+
+
 def at_work(lab: Lab, state: Steering) -> bool:
     """Whether an engine works on this study, and not on another one of the lab."""
     return state.pid is not None and lab.engine() == state.pid
+
+
+def is_busy(lab: Lab, store: Store, tag: str) -> bool:
+    """Whether an engine works on this study, or prepares to: on the last one, if on no other."""
+    pid, tags = lab.engine(), store.tags()
+    if pid is None:
+        return False
+    working = [each for each in tags if standing(store, each).pid == pid]
+    return tag in (working or tags[-1:])

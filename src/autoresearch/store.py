@@ -98,6 +98,11 @@ MIGRATIONS = (
 )
 RUNNING, INTERRUPTED = "running", "interrupted"
 STARTED, OVER = "started", "over"  # events: an engine began to work on the study, and ended
+TROUBLE = "trouble"  # an event: failures in a row, a full disk
+ENGINES = (  # kinds of events that only the engine may write
+    *("started", "over", "trouble", "resumed", "stopped", "waited", "paused", "carried", "taken"),
+    "final",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,7 +388,12 @@ class Store:
             " ORDER BY id",
             (tag, after, *kinds),
         )
-        return [Event(row[0], row[1], row[2], json.loads(row[3]), row[4]) for row in rows]
+        return [read_event(row) for row in rows]
+
+    def last_event(self, tag: str) -> int:
+        """The id of the latest one; 0 where there is none."""
+        select = "SELECT coalesce(max(id), 0) FROM events WHERE study = ?"
+        return int(self._db.execute(select, (tag,)).fetchone()[0])
 
     @property
     def version(self) -> tuple[int, int]:
@@ -401,9 +411,9 @@ class Store:
     def order(self, tag: str, kind: str, data: Mapping[str, Any], key: str) -> int:
         """Write down what a person wants; returns the event's id. The same key is written once."""
         with self._transaction():
-            row = self.ordered(tag, key)
-            if row is not None:
-                return row
+            known = self.ordered(tag, key)
+            if known is not None:
+                return known.id
             return int(
                 self._db.execute(
                     "INSERT INTO events (study, at, kind, data, key) VALUES (?, ?, ?, ?, ?)"
@@ -412,11 +422,11 @@ class Store:
                 ).fetchone()[0]
             )
 
-    def ordered(self, tag: str, key: str) -> int | None:
-        """The id of the order with this key, if it was given."""
-        select = "SELECT id FROM events WHERE study = ? AND key = ?"
+    def ordered(self, tag: str, key: str) -> Event | None:
+        """The order with this key, if it was given."""
+        select = "SELECT id, at, kind, data, key FROM events WHERE study = ? AND key = ?"
         row = self._db.execute(select, (tag, key)).fetchone()
-        return None if row is None else int(row[0])
+        return None if row is None else read_event(row)
 
     def veto(self, tag: str, number: int, is_vetoed: bool) -> None:
         """Take a kept change back, or restore it, and mark all that was built on vetoed ones."""
@@ -435,6 +445,12 @@ class Store:
                 {"study": tag},
             )
 
+    def is_undone(self, tag: str, number: int) -> bool:
+        """Whether an experiment, or a change that it was built on, is vetoed."""
+        select = "SELECT undone FROM experiments WHERE study = ? AND number = ?"
+        row = self._db.execute(select, (tag, number)).fetchone()
+        return row is not None and bool(row[0])
+
     def final(self, tag: str) -> Final | None:
         """What the sealed text said when it was opened; None while it is sealed."""
         for each in self.events(tag, kinds=("final",)):
@@ -444,6 +460,10 @@ class Store:
 
 
 JSON_COLUMNS = {"contract", "machine", "details", "figures", "config"}
+
+
+def read_event(row: sqlite3.Row) -> Event:
+    return Event(row["id"], row["at"], row["kind"], json.loads(row["data"]), row["key"])
 
 
 def read_run(row: sqlite3.Row) -> Run:

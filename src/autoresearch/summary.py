@@ -93,8 +93,10 @@ def _standing(view: StudyView) -> list[str]:
     if view.kept:
         gain = signed(view.gain)
         lines = [f"Baseline {_score(base)}, best {_score(best)} (#{best.number}): gain {gain}."]
-    counts = Counter(each.verdict for each in view.tried)
+    counts = Counter(each.verdict for each in view.tried if not each.undone)
     kinds = [f"{counts[kind]} {words}" for kind, words in PAST.items() if counts[kind]]
+    if taken_back := sum(each.undone for each in view.tried):
+        kinds.append(f"{taken_back} taken back by the person")
     since = sum(each.number > best.number for each in view.tried)
     if kinds:
         stale = f" None of the last {since} was kept." if since > 1 else ""
@@ -246,7 +248,7 @@ def _in_full(view: StudyView, each: Experiment) -> str:
     idea = f" Hypothesis, {each.answer}: {hypothesis}." if hypothesis else ""
     reason = span(each.reason, 160)
     verdict = f" Verdict: {reason}." if reason else ""
-    return f"#{each.number} {each.verdict}{score}: {described(each, 160)}.{idea}{verdict}"
+    return f"#{each.number} {each.standing}{score}: {described(each, 160)}.{idea}{verdict}"
 
 
 # Words

@@ -157,6 +157,8 @@ def _worth(each: Try) -> float:
 def _outcome(each: Try) -> str:
     if each.gain is None:
         return str(each.experiment.verdict)
+    if each.experiment.undone:
+        return f"{signed(each.gain)} {each.experiment.standing}"
     return f"{signed(each.gain)}{' kept' if each.experiment.is_kept else ''}"
 
 

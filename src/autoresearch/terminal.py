@@ -17,7 +17,7 @@ from autoresearch.program import Program
 from autoresearch.runners.base import Progress
 from autoresearch.sandbox import Tier
 from autoresearch.store import Event
-from autoresearch.text import clean, clean_line, duration
+from autoresearch.text import clean, clean_line, duration, plain
 
 STYLES = {
     Verdict.KEEP: "bold green",
@@ -35,9 +35,10 @@ def result_line(each: Experiment) -> Text:
     score = f"{each.score:.4f}" if each.score is not None else "-"
     delta = f"{each.delta:+.4f}" if each.delta is not None else ""
     facts = f"{score:>9} {delta:>8}  {each.seconds or 0:5.0f} s  "
-    line = Text(f"#{each.number:<4} ").append(f"{each.verdict:8}", STYLES[each.verdict])
-    why = each.reason if each.score is None else ""
-    return line.append(facts).append(": ".join(filter(None, (each.description, why))))
+    style = "strike" if each.undone else STYLES[each.verdict]
+    line = Text(f"#{each.number:<4} ").append(f"{each.standing:8}", style)
+    said = (each.description, each.reason if each.score is None else "")
+    return line.append(facts).append(": ".join(plain(words) for words in said if words))
 
 
 class PlainWatcher:
@@ -148,15 +149,15 @@ def log_table(experiments: tuple[Experiment, ...], metric: str) -> Table:
         table.add_column(name, justify=justify, no_wrap=True)
     table.add_column("description", overflow="fold")
     for each in experiments:
-        verdict = each.verdict.value if each.verdict else "running"
         style = STYLES[each.verdict] if each.verdict else "cyan"
+        style = "strike" if each.undone else style
         memory = each.last_run.figures.get("peak_memory_mb") if each.last_run else None
         unscored = each.verdict and each.score is None
         said = (each.description, each.reason if unscored else "")
         table.add_row(
             str(each.number),
             "" if each.parent is None else str(each.parent),
-            Text(verdict, style),
+            Text(each.standing, style),
             "" if each.score is None else f"{each.score:.4f}",
             "" if each.delta is None else f"{each.delta:+.4f}",
             "" if each.seconds is None else f"{each.seconds:.0f}",
@@ -205,11 +206,12 @@ def trust_line(keep_rule: str, tier: Tier) -> str:
 
 
 def status_lines(facts: Mapping[str, Any]) -> list[str]:
-    """`status` for people."""
+    """`status` for people, of what glance.py says."""
     metric, best, first = facts["metric"], facts["best"], facts["baseline"]
     counts = ", ".join(f"{count} {name}" for name, count in facts["verdicts"].items())
+    counts += f" ({facts['undone']} of them taken back)" if facts["undone"] else ""
     lines = [
-        f"study       {facts['tag']} ({'running' if facts['running'] else 'not running'})",
+        f"study       {facts['tag']}, {facts['state']}",
         f"experiments {facts['experiments']}" + (f": {counts}" if counts else ""),
     ]
     if first is not None:
@@ -224,8 +226,29 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
     if words := usage_words(used):
         lines.append(f"proposals   {words}")
     if facts["current"] is not None:
-        lines.append(f"now         #{facts['current']} {facts['current_description']}")
+        lines.append(f"now         #{facts['current']} {facts['current_description']}".rstrip())
+    limits = [limit_words(each) for each in facts["limits"].values() if each]
+    lines += [f"left        {', '.join(limits)}"] if limits else []
+    for name in ("note", "idea"):
+        lines += [f"{name:11} {waiting_words(each)}" for each in facts[f"{name}s"]]
     return lines
+
+
+def limit_words(limit: Mapping[str, Any]) -> str:
+    """Such as "88 of 100 experiments", "4.8 of 8 h", "$6.20 of $10.00 ($2.00 added)"."""
+    kinds: dict[str, tuple[Callable[[float], str], str]] = {
+        "experiments": (lambda value: f"{value:.0f}", " experiments"),
+        "seconds": (duration, ""),
+        "tokens": (lambda value: short_count(int(value)), " tokens"),
+        "cost_usd": (lambda value: f"${value:,.2f}", ""),
+    }
+    show, unit = kinds[limit["name"]]
+    added = f" ({show(limit['added'])} added)" if limit["added"] else ""
+    return f"{show(limit['left'])} of {show(limit['limit'])}{unit}{added}"
+
+
+def waiting_words(words: Mapping[str, Any]) -> str:
+    return f"{words['id']} waits: {clean_line(words['text'], 400)}"
 
 
 def experiment_lines(each: Experiment, program: Program, used: Usage) -> list[str]:
@@ -233,7 +256,7 @@ def experiment_lines(each: Experiment, program: Program, used: Usage) -> list[st
     run = each.last_run
     figures = run.figures if run else {}
     origin = f", from #{each.parent}" if each.parent is not None else ""
-    verdict = each.verdict.value if each.verdict else "running"
+    verdict = each.standing
     rows = {
         "experiment": f"#{each.number}{origin}",
         "what": each.description,

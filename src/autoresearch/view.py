@@ -118,8 +118,11 @@ class StudyView:
 
     def steps(self, end: float) -> list[tuple[float, float]]:
         """The best score so far as corners (number, score), from the baseline to `end`."""
-        kept = (self.baseline, *self.kept)
-        corners = [(float(each.number), score_of(each)) for each in kept if each]
+        corners: list[tuple[float, float]] = []
+        for each in filter(None, (self.baseline, *self.kept)):
+            score = score_of(each)  # a change that was restored may be better than a later one
+            if not corners or self.as_gain(score - corners[-1][1]) >= 0:
+                corners.append((float(each.number), score))
         return [*corners, (end, corners[-1][1])]
 
 

@@ -274,7 +274,7 @@ def test_one_that_hangs_is_stopped_with_its_children(
 ) -> None:
     line = program(f"{EDIT}; setsid sleep 60 & echo thinking; sleep 60")
     began = time.monotonic()
-    with leaving_no_process(), pytest.raises(Unavailable, match=r"hangs: .* after 1 s: thinking"):
+    with leaving_no_process(), pytest.raises(Unavailable, match=r"hangs: .* after \d+ s: thinking"):
         propose(bench, line, settings, seconds=1.0)
     assert time.monotonic() - began < 10
 

@@ -74,7 +74,7 @@ class Night:
 
     @property
     def best(self) -> Experiment:
-        best = incumbent(self.history, lower=True)
+        best = incumbent(self.history, lower=self.program.direction == "lower")
         assert best is not None
         return best
 
@@ -83,7 +83,7 @@ class Night:
         if isinstance(result, Verdict):
             self.history.append(replace(experiment, verdict=result))
             return
-        best = incumbent(self.history, lower=True)
+        best = incumbent(self.history, lower=self.program.direction == "lower")
         is_better = best is None or best.score is None or self.program.is_better(result, best.score)
         verdict = Verdict.KEEP if is_better else Verdict.DISCARD
         self.history.append(replace(experiment, verdict=verdict, score=result))

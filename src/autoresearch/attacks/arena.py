@@ -22,6 +22,7 @@ from autoresearch import keep, opening
 from autoresearch.attacks import Attack
 from autoresearch.attacks.witness import Witness, listeners, sweep
 from autoresearch.budget import Budget
+from autoresearch.campaign import Study
 from autoresearch.experiment import Experiment, Proposal, Run, Usage
 from autoresearch.lab import Lab
 from autoresearch.researchers.base import Desk
@@ -30,7 +31,7 @@ from autoresearch.runners.local import LocalRunner
 from autoresearch.sandbox import Tier
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
-from autoresearch.study import Study, research
+from autoresearch.study import research
 
 TAG = "doctor"
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e"  # in front of every description: none may come through

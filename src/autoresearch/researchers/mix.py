@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autoresearch.errors import UserError
+from autoresearch.errors import Failed, UserError
 from autoresearch.experiment import Experiment, Proposal
 from autoresearch.researchers.base import Desk, Researcher, check, listens
 
@@ -59,7 +59,11 @@ class Mix:
         if any(able):  # an idea is for those who can read it
             weights = [weight * each for weight, each in zip(weights, able, strict=True)]
         (part, researcher) = random.Random(desk.seed).choices(self.parts, weights)[0]
-        proposal = researcher.propose(desk)
+        try:
+            proposal = researcher.propose(desk)
+        except Failed as error:
+            error.heard = error.heard and listens(researcher)
+            raise
         return replace(proposal, by=proposal.by or part.name)
 
 

@@ -122,7 +122,10 @@ def _results(desk: Desk, known: Mapping[int, Values]) -> list[tuple[Values, floa
     scores = {
         each.number: sign * each.score
         for each in desk.history
-        if each.verdict not in _BROKEN and each.score is not None and math.isfinite(each.score)
+        if each.verdict not in _BROKEN
+        and each.score is not None
+        and math.isfinite(each.score)
+        and not each.vetoed  # the person does not want more of that
     }
     best, worst = min(scores.values(), default=0.0), max(scores.values(), default=0.0)
     bad = worst + (worst - best or 1.0)

@@ -90,7 +90,8 @@ class NightWatch:
             while (now := self.clock()) < until:
                 desk.tick()
                 time.sleep(min(0.2, until - now))
-            raise Failed(f"nobody had a proposal for {until - began:.0f} s: {error}") from error
+            words = f"nobody had a proposal for {until - began:.0f} s: {error}"
+            raise Failed(words, heard=False) from error
         desk.ledger.note("stand-in", f"{self.stand_in_name} stands in for {self.name}")
         return replace(proposal, by=proposal.by or self.stand_in_name)
 

@@ -1,0 +1,80 @@
+"""One study with everything that the loop works with."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from autoresearch.beacon import Beacon
+from autoresearch.budget import Budget
+from autoresearch.experiment import Experiment, Usage, incumbent
+from autoresearch.helm import Helm, Stop
+from autoresearch.keep import Confirm, KeepRule
+from autoresearch.lab import Lab
+from autoresearch.memory import Memory
+from autoresearch.program import Program
+from autoresearch.researchers.base import Researcher
+from autoresearch.runners.base import Progress, Runner
+from autoresearch.sandbox import Tier
+from autoresearch.store import Store
+from autoresearch.strategies.base import Strategy
+
+
+class Watcher(Protocol):
+    """Is told what happens. For people: nothing depends on it."""
+
+    def began(self, experiment: Experiment) -> None: ...
+    def spent(self, experiment: Experiment, used: Usage) -> None: ...
+    def proposed(self, experiment: Experiment) -> None: ...
+    def progress(self, experiment: Experiment, progress: Progress) -> None: ...
+    def scoring(self, experiment: Experiment) -> None: ...
+    def finished(self, experiment: Experiment, best: Experiment | None) -> None: ...
+    def note(self, text: str) -> None: ...
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Everything that the loop works with."""
+
+    tag: str
+    lab: Lab
+    store: Store
+    program: Program
+    researcher: Researcher
+    researcher_name: str
+    strategy: Strategy
+    runner: Runner
+    watcher: Watcher
+    python: str  # the lab's interpreter
+    seed: int
+    stop: Stop = field(default_factory=Stop)
+    rule: KeepRule = field(default_factory=Confirm)
+    tier: Tier = Tier.PROCESSES  # of the box that runs and scorings get
+    takes_ideas: bool = True  # that wait for an experiment of their own
+    budget: Budget = field(default_factory=Budget)  # as the person gave it at the start
+    helm: Helm = field(init=False)
+    beacon: Beacon = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "helm", Helm(self.store, self.tag, self.stop))
+        folder = self.lab.study_folder(self.tag)
+        object.__setattr__(self, "beacon", Beacon(folder, self.program.budget_seconds))
+
+    @property
+    def limits(self) -> Budget:
+        """The budget with what the person has added since."""
+        return self.helm.state.extended(self.budget)
+
+    @property
+    def is_lower(self) -> bool:
+        """Whether a lower score is better."""
+        return self.program.direction == "lower"
+
+    @property
+    def memory(self) -> Memory:
+        return Memory(self.lab, self.tag, self.program)
+
+    def experiments(self) -> tuple[Experiment, ...]:
+        return self.store.experiments(self.tag)
+
+    def best(self) -> Experiment | None:
+        return incumbent(self.experiments(), lower=self.is_lower)

@@ -1,0 +1,167 @@
+"""One run of an experiment with one seed, and its score; and what weighing it needs to know."""
+
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from autoresearch import judge
+from autoresearch.beacon import SCORING, TRAINING
+from autoresearch.campaign import Study
+from autoresearch.errors import (
+    Crashed,
+    ExperimentError,
+    Failed,
+    Invalid,
+    LabError,
+    Skipped,
+    TimedOut,
+)
+from autoresearch.experiment import BUSY_PERCENT, Experiment, Run, Verdict, incumbent
+from autoresearch.keep import Evidence, Incumbent, Score, measured
+from autoresearch.nights import room_to_write
+from autoresearch.runners.base import Job, Progress
+from autoresearch.sandbox import Tier
+from autoresearch.store import INTERRUPTED, now
+from autoresearch.text import clean_line
+from autoresearch.traces import MOST_POINTS, Curve, curve_path, keep_log, keep_model
+
+VERDICTS = {
+    Crashed: Verdict.CRASH,
+    TimedOut: Verdict.TIMEOUT,
+    Invalid: Verdict.INVALID,
+    Skipped: Verdict.DISCARD,
+    Failed: Verdict.FAILED,
+}
+JUDGED = ("confirm", "final", "audit_")  # figures that only scoring may give
+
+
+def verdict_of(error: ExperimentError) -> Verdict:
+    """What an error, or the kind that it is one of, makes of an experiment."""
+    return next(verdict for kind, verdict in VERDICTS.items() if isinstance(error, kind))
+
+
+def execute(
+    study: Study,
+    place: Path,
+    experiment: Experiment,
+    data: judge.Data,
+    known: judge.Known,
+    count: int,
+) -> Score:
+    """The experiment's next run, after `count` scored ones, with a seed of ours; its score."""
+    assert experiment.commit is not None
+    seed = seed_of(study.seed, experiment.number, count)  # ours, never the experiment's
+    index = study.store.begin_run(study.tag, experiment.number, seed)
+    folder, began, started = place / f"run-{index}", time.monotonic(), now()
+    finish = Run(index, seed, INTERRUPTED, started, reason="stopped by the person")
+    curve = Curve(curve_path(study, experiment), study.program.budget_seconds / MOST_POINTS)
+    tick = partial(study.helm.tick, experiment.number)
+    study.beacon.phase(TRAINING, experiment.number, index)
+
+    def on_progress(progress: Progress) -> None:
+        curve.add(progress)
+        study.beacon.progress(progress)
+        study.watcher.progress(experiment, progress)
+
+    try:
+        job = Job(
+            study.lab.lay_out(experiment.commit, folder / "tree"), folder, study.program,
+            study.python, seed, data.manifest, data.handover, data.withheld,
+            study.lab.compiled, on_progress, tick,
+        )  # fmt: skip
+        outcome = study.runner.run(job)
+        said = {k: v for k, v in outcome.figures.items() if not k.startswith(JUDGED)}
+        finish = replace(finish, figures=said, config=outcome.config)
+        study.watcher.scoring(experiment)
+        study.beacon.phase(SCORING, experiment.number, index)
+        measurement = judge.measure(
+            outcome,
+            program=study.program,
+            python=study.python,
+            locked=pinned(study, folder / "locked"),
+            tree=study.lab.lay_out(experiment.commit, folder / "scored"),
+            data=data,
+            log=folder / "score.txt",
+            tick=tick,
+            tier=study.tier,
+            known=known,
+        )
+        seconds = {"seconds": time.monotonic() - began, "scoring_seconds": measurement.seconds}
+        figures = {**said, **measurement.facts, **seconds}
+        keep_model(study, folder, job.artifact, experiment, count)
+        study.lab.keep_compiled(job.compiled_at_ready)
+        finish = replace(
+            finish, outcome="scored", score=measurement.score, figures=figures, reason=""
+        )
+        return score_of(finish)
+    except ExperimentError as error:
+        seconds = {"seconds": time.monotonic() - began}
+        figures = {**finish.figures, **seconds}
+        ended = INTERRUPTED if isinstance(error, Skipped) else verdict_of(error).value
+        finish = replace(finish, outcome=ended, reason=clean_line(str(error)), figures=figures)
+        raise
+    finally:
+        with room_to_write(study):
+            study.store.finish_run(study.tag, experiment.number, finish)
+            keep_log(study, experiment, folder)
+
+
+def seed_of(study_seed: int, number: int, count: int) -> int:
+    """No two runs of a study share a seed, and a run that is done again keeps its own."""
+    return (study_seed * 7919 + number) * 64 + count
+
+
+def score_of(run: Run) -> Score:
+    assert run.score is not None
+    return Score(run.score, run.figures.get("confirm"))
+
+
+def scored(experiment: Experiment) -> tuple[Score, ...]:
+    return tuple(score_of(run) for run in experiment.runs if run.outcome == "scored")
+
+
+def evidence(study: Study, history: tuple[Experiment, ...], runs: tuple[Score, ...]) -> Evidence:
+    """What the keep rule knows before the next run."""
+    best = incumbent(history, lower=study.is_lower)
+    rival = Incumbent(best.number, scored(best)) if best else None
+    noise = measured(scored(each) for each in history)
+    return Evidence(runs, rival, noise, study.program.direction == "lower")
+
+
+def known_of(study: Study, history: tuple[Experiment, ...], splits: str) -> judge.Known:
+    """What scoring compares with: how the baseline's went, and the incumbent's losses."""
+    best = incumbent(history, lower=study.is_lower)
+    runs = [run for run in history[0].runs if run.outcome == "scored"] if history else []
+    reference = {k: v for k, v in runs[0].figures.items() if k.startswith("audit_")} if runs else {}
+    claim = study.lab.model_folder(study.tag, best.number, 0) / "claim.bin" if best else None
+    return judge.Known(splits, reference, claim if claim and claim.exists() else None)
+
+
+def pinned(study: Study, folder: Path) -> Path:
+    """The locked files as the study began with them, laid out anew."""
+    baseline = study.store.experiment(study.tag, 0).commit
+    assert baseline is not None
+    return study.lab.lay_out(baseline, folder, study.program.locked)
+
+
+def prepare(study: Study, place: Path, experiment: Experiment) -> judge.Data:
+    """Check the data, and mend it: a cache that was damaged costs time, never a score."""
+    locked = pinned(study, place / "locked")
+    log = study.lab.study_folder(study.tag) / "prepare.txt"
+    log.unlink(missing_ok=True)
+    tick = partial(study.helm.tick, experiment.number)
+    try:
+        return judge.prepare(study.program, study.python, locked, log, tick)
+    except LabError as error:
+        raise Crashed(str(error).splitlines()[0]) from error
+
+
+def careful(study: Study, experiment: Experiment) -> str:
+    """What weakens a score: other programs slowed a run, or nothing protected it."""
+    runs = study.store.experiment(study.tag, experiment.number).runs
+    percent = max((run.figures.get("other_cpu_percent", 0.0) for run in runs), default=0.0)
+    words = "; unprotected" if study.tier is Tier.PROCESSES else ""
+    if percent < BUSY_PERCENT:
+        return words
+    return f"{words}; careful: other programs took {percent:.0f}% of the processor meanwhile"

@@ -1,0 +1,107 @@
+"""Bad nights: a full disk, a researcher or a script that fails at once, again and again."""
+
+import errno
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from autoresearch.beacon import WAITING
+from autoresearch.campaign import Study
+from autoresearch.errors import Crashed, LabError
+from autoresearch.experiment import Verdict
+from autoresearch.lab import Lab
+from autoresearch.ledger import WAITED, waited
+from autoresearch.store import TROUBLE
+
+FREE_BYTES = 64 * 2**20  # without so much disk no experiment is begun
+LONGEST_PAUSE_SECONDS = 300.0
+DISK_POLL_SECONDS = 10.0
+
+
+def pause(study: Study) -> None:
+    """Never a tight loop: wait after instant failures, and while the disk is full.
+
+    Waiting is time of the study, too: it is written down.
+    """
+    began = time.monotonic()
+    left = study.limits.seconds_left(study.experiments(), waited_seconds(study))
+    failures = failures_in_a_row(study)
+    if failures > 3:
+        seconds = min(LONGEST_PAUSE_SECONDS, 2.0 ** (failures - 3), left)
+        trouble(
+            study, "failures", f"{failures} experiments failed at once: waiting {seconds:.0f} s"
+        )
+        wait(study, seconds)
+    if is_tight(study.lab):
+        free = FREE_BYTES // 2**20
+        trouble(study, "disk", f"less than {free} MB free on the disk: waiting for more")
+        while is_tight(study.lab) and time.monotonic() - began < left:
+            if study.helm.is_stopping:
+                break
+            wait(study, DISK_POLL_SECONDS)
+    if (waited := time.monotonic() - began) > 1.0:
+        with room_to_write(study):
+            study.store.event(study.tag, WAITED, seconds=waited)
+
+
+def trouble(study: Study, what: str, text: str) -> None:
+    with room_to_write(study):
+        study.store.event(study.tag, TROUBLE, what=what, text=text)
+    study.watcher.note(text)
+
+
+def failures_in_a_row(study: Study) -> int:
+    """How many of the latest experiments ended at once and without a score, by themselves."""
+    recent = [each for each in study.experiments() if each.verdict is not None][-12:]
+    ended_well = (
+        each.score is not None or (each.seconds or 0.0) > 10.0 or each.verdict is Verdict.DISCARD
+        for each in recent[::-1]
+    )
+    return next((count for count, well in enumerate(ended_well) if well), len(recent))
+
+
+def is_tight(lab: Lab) -> bool:
+    return shutil.disk_usage(lab.home).free < FREE_BYTES
+
+
+def wait(study: Study, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    study.beacon.phase(WAITING)
+    while time.monotonic() < deadline and not study.helm.is_stopping:
+        study.helm.tick()
+        time.sleep(0.1)
+
+
+def waited_seconds(study: Study) -> float:
+    return waited(study.store, study.tag)
+
+
+def is_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "disk is full" in str(error) or "No space left" in str(error)
+
+
+@contextmanager
+def full_disk_is_a_crash() -> Iterator[None]:
+    """A disk that fills up ends the experiment, not the night."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError, LabError) as error:
+        if not is_full(error):
+            raise
+        raise Crashed("the disk is full") from error
+
+
+@contextmanager
+def room_to_write(study: Study) -> Iterator[None]:
+    """Make sure that the store's few kilobytes fit: room is held back for them all the time."""
+    ballast = study.lab.home / "ballast"
+    if shutil.disk_usage(study.lab.home).free < 2**20:
+        ballast.unlink(missing_ok=True)
+    yield
+    with suppress(OSError):
+        if not ballast.exists() and shutil.disk_usage(study.lab.home).free > FREE_BYTES:
+            ballast.write_bytes(b"\0" * 2**20)

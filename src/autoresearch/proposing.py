@@ -1,0 +1,122 @@
+"""How an experiment comes by its change: from the person where an idea waits, else from the
+researcher, who edits a private copy; the edit becomes a commit."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from autoresearch import desk, ideas
+from autoresearch.campaign import Study
+from autoresearch.errors import ExperimentError, Failed, ProgramError, Skipped
+from autoresearch.experiment import Experiment, Proposal
+from autoresearch.ledger import StudyLedger
+from autoresearch.nights import waited_seconds
+from autoresearch.program import Program
+from autoresearch.researchers.base import Desk, listens
+from autoresearch.steering import Words
+from autoresearch.text import clean_line
+
+
+def propose(
+    study: Study, place: Path, experiment: Experiment, history: tuple[Experiment, ...]
+) -> Experiment:
+    """Let the researcher edit a copy of the parent's files; commit what it did."""
+    if experiment.commit is not None:  # the baseline, or taken up again
+        study.watcher.proposed(experiment)
+        return experiment
+    program = steered(study)
+    parent = next(each for each in history if each.number == experiment.parent)
+    assert parent.commit is not None
+    tree = desk.lay_out(study.lab, study.memory, program, parent, history, place / "desk")
+    look = (study.lab, study.memory, program, parent, history, tree)
+    idea = study.helm.idea(listens(study.researcher)) if study.takes_ideas else None
+    (place / "scratch").mkdir()
+    laid = Desk(
+        tree, program, history, parent, experiment.number,
+        seed=study.seed * 1_000_003 + experiment.number,
+        ledger=ledger_of(study, experiment),
+        tick=partial(study.helm.tick, experiment.number, idea),
+        objection=partial(desk.objection, *look),
+        scratch=place / "scratch",
+        seconds=min(
+            program.limits.proposal_seconds,
+            study.limits.seconds_left(history, waited_seconds(study)),
+        ),
+    )  # fmt: skip
+    try:
+        proposal = ask(study, laid, idea)
+        files = desk.check(*look)
+    except ExperimentError:
+        if idea is not None:  # the log says what it was that failed
+            study.store.proposed(study.tag, described(experiment, ideas.proposal(idea)))
+        raise
+    experiment = described(experiment, proposal)
+    message = (
+        f"{experiment.description}\n\n{experiment.hypothesis}\n\n"
+        f"experiment {study.tag}/{experiment.number}"
+    )
+    commit = study.lab.snapshot(files, message, parent.commit)
+    study.lab.record_attempt(study.tag, experiment.number, commit)
+    experiment = replace(experiment, commit=commit)
+    with study.store.at_once():
+        study.store.proposed(study.tag, experiment)
+        study.helm.answer()
+    study.watcher.proposed(experiment)
+    return experiment
+
+
+def ask(study: Study, laid: Desk, idea: Words | None) -> Proposal:
+    """The person's idea where one waits, and else the researcher's own, with the person's notes."""
+    helm, number, notes = study.helm, laid.number, study.helm.state.notes
+    if idea is not None and idea.is_exact:
+        helm.hears((), idea, number)
+        return ideas.carry_out(study.lab, laid.program, idea, laid.history, laid.parent, laid.tree)
+    said = tuple(each.text for each in notes)
+    told = replace(laid, notes=said, idea="" if idea is None else idea.text)
+    try:
+        proposal = study.researcher.propose(told)
+    except Failed as error:
+        if error.heard and listens(study.researcher):
+            helm.hears(notes, idea, number)
+        raise
+    except Skipped:
+        if number in helm.state.skips:  # its idea is over, too
+            helm.hears((), idea, number)
+        raise
+    if proposal.heard and listens(study.researcher):
+        helm.hears(notes, idea, number)
+    return proposal
+
+
+def described(experiment: Experiment, proposal: Proposal) -> Experiment:
+    """With the words of its proposal, made harmless."""
+    return replace(
+        experiment,
+        description=clean_line(proposal.description, 200) or "no description",
+        hypothesis=clean_line(proposal.hypothesis, 800),
+        details=proposal.details,
+        researcher=proposal.by or experiment.researcher,
+    )
+
+
+def ledger_of(study: Study, experiment: Experiment) -> StudyLedger:
+    return StudyLedger(
+        study.store,
+        study.tag,
+        experiment.number,
+        experiment.researcher,
+        study.lab.study_folder(study.tag),
+        lambda: study.limits,
+        study.watcher.note,
+        partial(study.watcher.spent, experiment),
+    )
+
+
+def steered(study: Study) -> Program:
+    """The program with the strategy as it stands on the disk now: a person may steer by editing."""
+    try:
+        body = Program.load(study.lab.root / "program.md").body
+    except (ProgramError, OSError) as error:
+        study.watcher.note(f"program.md cannot be read, its last text goes on: {error}")
+        return study.program
+    return replace(study.program, body=body)

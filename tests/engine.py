@@ -1,0 +1,34 @@
+"""An engine without the command line: nothing is imported but the loop, and no report is written.
+
+python -m tests.engine LAB EXPERIMENTS [RESEARCHER]
+"""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from autoresearch import opening, parts
+from autoresearch.campaign import Study
+from autoresearch.lab import Lab
+from autoresearch.runners.local import LocalRunner
+from autoresearch.store import Store
+from autoresearch.strategies.greedy import Greedy
+from autoresearch.study import research
+from autoresearch.terminal import PlainWatcher
+
+
+def main(folder: Path, experiments: int, spec: str = "knobs") -> None:
+    lab = Lab.open(folder)
+    with lab.lock(), Store(opening.store_path(lab)) as store:
+        opened = opening.open_study(lab, store, opening.Wishes("t", experiments=experiments))
+        researcher = parts.Late(spec) if spec == "knobs" else parts.researcher(spec)
+        study = Study(
+            "t", lab, store, opened.program, researcher, spec, Greedy(), LocalRunner(),
+            PlainWatcher(Console(), opened.program), sys.executable, 0,
+        )  # fmt: skip
+        research(study, opened.budget)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
