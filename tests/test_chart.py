@@ -1,5 +1,6 @@
 """Protects the picture: every experiment where it belongs, nothing overlapping, the same bytes."""
 
+import math
 import random
 import re
 import subprocess
@@ -13,11 +14,12 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from autoresearch.chart import COLOURS, draw, progress_png, progress_svg
-from autoresearch.experiment import Experiment, Verdict
+from autoresearch.experiment import Experiment, Run, Verdict
 from autoresearch.findings import chart_title, number
 from autoresearch.program import Program
 from autoresearch.view import StudyView
@@ -64,6 +66,15 @@ def published_night() -> StudyView:
         _, score, _, verdict, words = line.split("\t")
         found.append(experiment(each, float(score) or None, Verdict(verdict), words))
     return StudyView("night", Program(), tuple(found))
+
+
+def repeated(view: StudyView, apart: float = 0.002) -> StudyView:
+    """The same with two runs of the baseline, that much apart."""
+    first, *rest = view.experiments
+    assert first.score is not None
+    scores = (first.score - apart / 2, first.score + apart / 2)
+    runs = tuple(Run(index, index, "scored", "", score) for index, score in enumerate(scores))
+    return replace(view, experiments=(replace(first, runs=runs), *rest))
 
 
 def axes_of(view: StudyView) -> Axes:
@@ -160,6 +171,39 @@ def test_the_title_counts_changes_and_not_the_baseline() -> None:
     assert chart_title(view) == "nov23: 7 experiments, 3 kept, 1.5320 → 1.4981 val_bpb"
     first = replace(view, experiments=view.experiments[:1])
     assert chart_title(first) == "nov23: 0 experiments, 0 kept, 1.5320 val_bpb"
+
+
+def bands(view: StudyView) -> list[PolyCollection]:
+    found = axes_of(view).findobj(PolyCollection)
+    return [each for each in found if isinstance(each, PolyCollection)]
+
+
+def test_the_noise_is_a_band_around_the_best_so_far() -> None:
+    (band,) = bands(repeated(study(1), 0.002))
+    (path,) = band.get_paths()
+    sd = 0.002 / math.sqrt(2)
+    heights = sorted({round(float(y) - 1.532, 9) for _, y in path.vertices})
+    assert heights[0] == pytest.approx(-sd, abs=1e-6)
+    assert sd == pytest.approx(0.001414, abs=1e-6)
+
+
+def test_without_repeated_runs_no_noise_is_drawn() -> None:
+    assert bands(study(30)) == []
+    assert bands(repeated(study(30), 0.0)) == []  # repeated, and there is none
+
+
+def test_the_chart_for_phones_shares_no_name_with_the_other() -> None:
+    view = repeated(study(30))
+    names = [
+        {value for each in parse(svg).iter() for name, value in each.attrib.items() if name == "id"}
+        for svg in (progress_svg(view), progress_svg(view, narrow=True))
+    ]
+    assert all(names)
+    assert names[0].isdisjoint(names[1])
+    narrow = parse(progress_svg(view, narrow=True))
+    links = [value for each in narrow.iter() for value in each.attrib.values() if value[:1] == "#"]
+    assert links
+    assert {link[1:] for link in links} <= names[1]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -283,7 +327,8 @@ def test_the_svg_asks_for_nothing_and_follows_the_pages_theme() -> None:
     assert not re.search(r"<(style|script|image|foreignObject|!DOCTYPE|\?xml)", svg)
     themed = re.sub(r"var\(--chart-[a-z]+, #[0-9a-f]{6}\)", "", svg)
     assert not re.search(r": #[0-9a-f]{6}", themed)
-    assert all(f"--chart-{name}" in svg for name in COLOURS if name != "paper")
+    noisy = progress_svg(repeated(study(30)))
+    assert all(f"--chart-{name}" in noisy for name in COLOURS if name != "paper")
 
 
 def test_a_picture_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -93,8 +93,24 @@ def test_an_odd_configuration_changes_nothing(repository: Path, name: str) -> No
     lines = git.diff(repository, made, after, ["plain.py"]).splitlines()
     assert lines[2:4] == ["--- a/plain.py", "+++ b/plain.py"]
     assert lines[5:] == ["-a = 1", "+a = 2"]
+    assert git.diffs(repository, [(made, after)], ["plain.py"]) == {
+        (made, after): git.diff(repository, made, after, ["plain.py"])
+    }
     assert (repository / ".git" / "index").read_bytes() == index
     assert git.resolve(repository, "HEAD") == head
+
+
+def test_many_diffs_at_once_are_the_same_as_one_by_one(repository: Path) -> None:
+    head = git.resolve(repository, "HEAD")
+    first = commit(repository, {"a.py": b"a = 1\n"}, head)
+    second = commit(repository, {"a.py": b"0" * 40 + b"\n"}, first)  # looks like an id
+    third = commit(repository, {"b.py": first.encode() + b"\n\n"}, second)
+    other = commit(repository, {"a.py": b"a = 1\n"}, None)
+    pairs = [(first, second), (second, first), (second, third), (first, first), (other, third)]
+    for paths in (["a.py"], ["a.py", "b.py"], ["none.py"]):
+        expected = {pair: git.diff(repository, *pair, paths) for pair in pairs}
+        assert git.diffs(repository, [*pairs, *pairs], paths) == expected
+    assert git.diffs(repository, [], ["a.py"]) == {}
 
 
 HOOKS = ("pre-commit", "reference-transaction", "post-commit", "commit-msg", "pre-push")
@@ -175,3 +191,16 @@ def test_merge(repository: Path) -> None:
     assert git.merge(repository, ours, base, theirs) == b"A = 1\nB = 5\nC = 6\n"
     assert git.merge(repository, ours, base, base.replace(b"2", b"7")) is None
     assert git.merge(repository, ours, base, base) == ours
+
+
+def test_contents_of_many_commits_in_one_process(repository: Path) -> None:
+    first = commit(repository, CONTENTS, None)
+    second = commit(repository, {"empty": b"no longer"}, first)
+    names = [name for name in CONTENTS if "\n" not in name]
+    places = [(each, name) for each in (first, second) for name in (*names, "nowhere", "a b")]
+    found = git.read_at(repository, places)
+    for name in names:
+        assert found[first, name] == CONTENTS[name]
+    assert found[second, "empty"] == b"no longer"
+    assert not [place for place in found if place[1] in ("nowhere", "a b")]
+    assert git.read_at(repository, []) == {}

@@ -268,3 +268,24 @@ def test_an_edit_that_broke_is_not_tried_again(past: Past, verdict: Verdict) -> 
     assert past.twin("import nothing  # at all\n") == 3
     past.add("def f(:\n", verdict, verdict.value)  # no Python: by its lines
     assert past.twin("def  f(: \n\n") == 5
+
+
+# ---------------------------------------------------------------------------------------------
+# For readers
+
+
+def test_the_themes_are_those_of_the_pages_and_nothing_is_written(tmp_path: Path) -> None:
+    past = Past(make_tiny_lab(tmp_path / "lab"))
+    for text in (TRAIN, BETTER, None, OTHER, TRAIN.replace("Y = 0.5", "Y = 0.7")):
+        past.add(text)
+    themes = past.memory.themes(past.history)
+    assert themes == {
+        1: (Theme("X", "1.0", "2.0"),),
+        3: (Theme("X", "1.0", "5.0"),),
+        4: (Theme("Y", "0.5", "0.7"),),
+    }
+    assert not past.kept.exists()
+    past.memory.lay_out(past.history, tmp_path / "desk")
+    page = past.kept / "0001.json"
+    page.write_text(page.read_text().replace("2.0", "2.25"))
+    assert past.memory.themes(past.history) == {**themes, 1: (Theme("X", "1.0", "2.25"),)}

@@ -6,20 +6,23 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
+from autoresearch.answers import answers, believe, worked
+from autoresearch.belief import belief
 from autoresearch.experiment import Experiment, Run, Verdict
-from autoresearch.findings import caveat, headline
+from autoresearch.final import Final
+from autoresearch.findings import headline
 from autoresearch.markdown import report_markdown
 from autoresearch.program import Commands, Program
 from autoresearch.report import report_html
 from autoresearch.results import results_tsv
 from autoresearch.view import StudyView
+from tests.pages import Page
 
 NIGHT = Path(__file__).parents[2] / "shared" / "data" / "overnight-125.tsv"
 HOSTILE = (
@@ -101,57 +104,7 @@ def small(baseline: list[float], best: list[float], direction: str = "lower") ->
     return StudyView("t", replace(Program(), direction=direction), found)
 
 
-@dataclass
-class Page(HTMLParser):
-    """Reads a page strictly: every tag closed in order, cells and links collected."""
-
-    text: str
-    open_tags: list[str] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
-    attributes: list[tuple[str, str]] = field(default_factory=list)
-    tables: list[list[list[str]]] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
-
-    VOID = ("meta",)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-        self.feed(self.text)
-        self.close()
-        assert self.open_tags == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        names = [name for name, _ in attrs]
-        assert len(names) == len(set(names))
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag == "table":
-            self.tables.append([])
-        if tag == "tr":
-            self.tables[-1].append([])
-        if tag in ("td", "th"):
-            self.tables[-1][-1].append("")
-        if tag not in self.VOID:
-            self.open_tags.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open_tags.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-        if "td" in self.open_tags or "th" in self.open_tags:
-            self.tables[-1][-1][-1] += data
-
-    def table(self, *head: str) -> list[list[str]]:
-        (found,) = [table[1:] for table in self.tables if tuple(table[0]) == head]
-        return found
-
-
+KEPT = ("#", "Change", "Score", "Gain", "Share", "Runs")
 ALL = ("#", "Parent", "Verdict", "Score", "Delta", "Seconds", "GB", "Change and reason")
 
 # ---------------------------------------------------------------------------------------------
@@ -215,42 +168,89 @@ def test_the_log_needs_no_drawing_library() -> None:
 # The headline
 
 
+def said(view: StudyView) -> str:
+    """All that is said of how far the numbers can be believed."""
+    return "\n".join(words for _, words in belief(view))
+
+
 def test_one_run_each_is_never_sold_as_confirmed() -> None:
     view = small([1.5], [1.4])
     assert headline(view) == (
         "It seems to have worked: val_bpb fell from 1.500000 to 1.400000,"
         " 6.67% better than the baseline"
     )
-    assert caveat(view) == (
-        "One run each: not yet confirmed. With 2 attempts, part of the gain may be luck."
+    assert worked(view) == (
+        "It seems so, but it is not confirmed. One change kept of 2 experiments."
     )
+    assert believe(view) == (
+        "0.100000 (6.67% of the baseline); no run was repeated, so nothing here says how much of "
+        "it is chance."
+    )
+    assert "chosen among 2 attempts" in said(view)
 
 
 @pytest.mark.parametrize(
     ("baseline", "best", "says", "confirmed"),
     [
-        ([1.50, 1.52], [1.40], "which differ by 0.020000; the best on 1. It is not yet", False),
-        ([1.5], [1.40, 1.41], "rests on one run; the best on 2. It is not yet confirmed", False),
-        ([1.48, 1.52], [1.49, 1.47], "The gain is within that spread: not yet confirmed", False),
-        ([1.50, 1.52], [1.40, 1.41], "The gain is larger than that spread.", True),
+        ([1.50, 1.52], [1.40], "the baseline rests on 2 runs, the best on one run", False),
+        ([1.5], [1.40, 1.41], "the baseline rests on one run, the best on 2 runs", False),
+        ([1.48, 1.52], [1.49, 1.47], "more than the gain: it may be chance", False),
+        ([1.50, 1.52], [1.40, 1.41], "0.105000 (6.95% of the baseline), ± 0.048", True),
     ],
 )
-def test_the_caveat_says_what_each_number_rests_on(
+def test_it_is_said_what_each_number_rests_on(
     baseline: list[float], best: list[float], says: str, confirmed: bool
 ) -> None:
     view = small(baseline, best)
-    assert says in caveat(view)
+    assert says in said(view)
     assert headline(view).startswith("It worked: ") is confirmed
-    assert ("not yet confirmed" in caveat(view)) is not confirmed
+    assert worked(view).startswith("Yes. ") is confirmed
+    assert "not confirmed by a second run" in said(view) or len(best) > 1
+
+
+def test_the_interval_is_students_of_the_pooled_spread() -> None:
+    """By hand: sd of (1.50, 1.52) and (1.40, 1.41) is sqrt(0.00025 / 2); t of 2 degrees 4.3027."""
+    sd = (0.00025 / 2) ** 0.5
+    assert f"± {4.302653 * sd:.6f}" in believe(small([1.50, 1.52], [1.40, 1.41]))
+
+
+def test_where_runs_never_differ_chance_plays_no_part() -> None:
+    view = small([1.5, 1.5], [1.4])
+    assert headline(view).startswith("It worked: ")
+    assert "chance plays no part" in believe(view)
+    assert "one run is enough" in said(view)
+
+
+@pytest.mark.parametrize(
+    ("best", "opening", "answer"),
+    [
+        ((1.35, 1.36, 1.34), "It worked: ", "Yes. "),
+        ((1.45, 1.55, 1.46), "It may have worked: ", "Perhaps: "),
+        ((1.55, 1.56, 1.54), "It did not hold up: ", "No: on the sealed text"),
+    ],
+)
+def test_the_sealed_text_has_the_last_word(
+    best: tuple[float, ...], opening: str, answer: str
+) -> None:
+    final = Final("2026-03-09T08:00:00+00:00", 1, (1.5, 1.51, 1.49), best)
+    view = replace(small([1.50, 1.52], [1.40, 1.41]), final=final)
+    assert headline(view).startswith(opening)
+    assert worked(view).startswith(answer)
+    assert believe(view).startswith("On text that nothing was chosen by, 3 seeds against 3")
+
+
+def test_an_old_opening_of_the_sealed_text_says_nothing_of_a_new_best() -> None:
+    final = Final("2026-03-09T08:00:00+00:00", 7, (1.5, 1.51), (1.2, 1.21))
+    view = replace(small([1.5], [1.4]), final=final)
+    assert believe(view).startswith("0.100000")
+    assert "opened for #7; the best is #1 now" in said(view)
 
 
 def test_where_higher_is_better_a_rise_is_a_gain() -> None:
     view = small([0.5], [0.6], "higher")
     assert "rose from 0.500000 to 0.600000, 20% better" in headline(view)
-    ((_, _, score, gain, runs),) = Page(report_html(view)).table(
-        "#", "Change", "Score", "Gain", "Runs"
-    )
-    assert (score, gain, runs) == ("0.600000", "+0.100000", "1")
+    ((_, _, score, gain, share, runs),) = Page(report_html(view)).table(*KEPT)
+    assert (score, gain, share, runs) == ("0.600000", "+0.100000", "100%", "1, not confirmed")
 
 
 def test_a_night_without_progress_says_so() -> None:
@@ -259,7 +259,8 @@ def test_a_night_without_progress_says_so() -> None:
     lost = replace(base, number=1, parent=0, verdict=Verdict.DISCARD, score=1.7, delta=0.2)
     found = replace(view, experiments=(base, lost, crash))
     assert headline(found) == "Nothing beat the baseline's 1.500000 val_bpb in 2 experiments"
-    assert caveat(found) == "The baseline rests on one run."
+    assert worked(found) == "No: none of 2 experiments beat the baseline."
+    assert believe(found) == "There is no gain. The baseline rests on one run."
     alone = replace(view, experiments=(base,))
     assert headline(alone).startswith("The baseline stands at 1.500000 val_bpb; nothing else")
 
@@ -268,7 +269,9 @@ def test_a_baseline_without_a_score_is_no_result() -> None:
     crash = Experiment(0, None, "", verdict=Verdict.CRASH, reason="CUDA out of memory.")
     view = StudyView("t", Program(), (crash,))
     assert headline(view) == "No result: the baseline has no score"
-    assert caveat(view) == "CUDA out of memory."
+    assert [each.text for each in answers(view)] == [
+        "No: the baseline did not run (`CUDA out of memory.`)."
+    ]
     assert headline(replace(view, experiments=())) == "Nothing has finished yet"
 
 
@@ -296,14 +299,14 @@ def test_every_row_of_the_page_is_the_inputs() -> None:
 def test_every_row_of_the_kept_changes_is_the_inputs() -> None:
     view = published_night()
     kept = [each for each in view.experiments if each.is_kept and each.number]
-    rows = Page(report_html(view)).table("#", "Change", "Score", "Gain", "Runs")
+    rows = Page(report_html(view)).table(*KEPT)
     assert len(rows) == len(kept) == 22
-    for (number, words, score, gain, runs), each in zip(rows, kept, strict=True):
+    for (number, words, score, gain, _, runs), each in zip(rows, kept, strict=True):
         assert (int(number), words, float(score)) == (each.number, each.description, each.score)
         assert each.delta is not None
         assert float(gain) == pytest.approx(-each.delta, abs=5e-7)
-        assert int(runs) == 1
-    total = sum(float(gain) for _, _, _, gain, _ in rows)
+        assert runs == "1, not confirmed"
+    total = sum(float(gain) for _, _, _, gain, _, _ in rows)
     assert total == pytest.approx(0.9979 - 0.969686)
 
 
@@ -311,7 +314,7 @@ def test_the_opening_and_the_costs_are_the_inputs() -> None:
     page = " ".join(Page(report_html(published_night())).words)
     assert "val_bpb fell from 0.997900 to 0.969686, 2.83% better" in page
     assert "8 March 2026, 22:00 to 9 March 2026, 10:12 UTC" in page
-    assert "125, 22 kept" in page
+    assert "125 experiments, 22 kept." in page
     assert "12.2 hours" in page  # from start to end
     busy = sum(330 + number for number in range(126))
     assert f"{busy / 3600:.1f} hours" in page
@@ -320,22 +323,14 @@ def test_the_opening_and_the_costs_are_the_inputs() -> None:
     assert f"{125 * 300 / 3600:.1f} hours" in page
 
 
-def test_near_misses_were_discarded_and_near() -> None:
-    view = published_night()
-    rows = Page(report_html(view)).table("#", "Change", "Score", "Delta")
-    assert [int(row[0]) for row in rows] == [32, 52, 120, 20, 77]
-    far = small([1.5], [1.4])
-    lost = replace(far.experiments[1], number=3, verdict=Verdict.DISCARD, score=1.9, delta=0.5)
-    assert "Near misses" not in report_html(replace(far, experiments=(*far.experiments, lost)))
-
-
-def test_failures_carry_their_reasons() -> None:
+def test_what_failed_is_grouped_by_its_cause() -> None:
     view = small([1.5], [1.4])
     slow = Experiment(3, 1, "", verdict=Verdict.TIMEOUT, description="d", reason="took 400 s")
-    page = Page(report_html(replace(view, experiments=(*view.experiments, slow))))
-    assert page.table("#", "Verdict", "Change", "Reason") == [
-        ["2", "crash", "(no description)", "out of memory"],
-        ["3", "timeout", "d", "took 400 s"],
+    again = Experiment(4, 1, "", verdict=Verdict.TIMEOUT, description="d", reason="took 410 s")
+    page = Page(report_html(replace(view, experiments=(*view.experiments, slow, again))))
+    assert page.table("Count", "What happened", "Cause", "Experiments") == [
+        ["2", "ran out of time", "took 410 s", "3, 4"],
+        ["1", "crashed", "out of memory", "2"],
     ]
 
 
@@ -349,7 +344,8 @@ def test_how_to_reproduce_it_can_be_typed() -> None:
     )
     page = Page(report_html(view))
     text = "\n".join(page.words)
-    assert "git switch --detach 'autoresearch/my tag'\nmake 'data set'\npython go.py --fast" in text
+    typed = "make 'data set'\nAUTORESEARCH_BUDGET=300 AUTORESEARCH_SEED=0 python go.py --fast"
+    assert f"git switch --detach 'autoresearch/my tag'\n{typed}" in text
     assert "NVIDIA <H100>" in page.words
 
 
@@ -445,11 +441,13 @@ def test_hostile_words_are_words_in_the_short_form_too() -> None:
     """Read by a real Markdown parser that lets every bit of HTML through."""
     reader = MarkdownIt("commonmark", {"html": True}).enable("table")
     page = Page(reader.render(report_markdown(hostile())))
-    ours = {"h2", "p", "code", "pre", "ul", "li", "details", "summary"}
+    ours = {"h2", "h3", "p", "code", "pre", "ol", "ul", "li", "strong", "details", "summary"}
     assert set(page.tags) <= ours | {"table", "thead", "tbody", "tr", "th", "td"}
-    assert [len(row) for table in page.tables for row in table] == [5, 5]
-    assert page.tags.count("details") == page.tags.count("pre") - 1 == 1
-    assert "@someone" in page.tables[0][1][1]  # in a code span: nobody is called
+    assert [len(row) for table in page.tables for row in table] == [6] * 2 + [4] * 4
+    assert page.tags.count("details") == 1
+    assert "@someone" in page.tables[0][1][1]
+    assert "@someone" not in page.bare  # in a code span: nobody is called
+    assert not re.search(r"#\d", page.bare)  # and no issue is linked
 
 
 def test_the_page_asks_nobody_for_anything() -> None:
@@ -473,15 +471,27 @@ def test_the_page_asks_nobody_for_anything() -> None:
 
 def test_the_outline_is_one_heading_and_its_sections() -> None:
     text = report_html(published_night(diffs=True))
-    assert re.findall("<h2>(.*?)</h2>", text) == [
-        "What was kept",
+    assert re.findall("<h[23]>(.*?)</h[23]>", text) == [
+        "Can I believe it?",
+        "What did it learn?",
+        "What each kept change is worth",
+        "Places that did not pay, and why",
+        "What crashed, by its cause",
+        "What should I take over?",
         "The best against the baseline",
-        "Near misses",
-        "What failed",
+        "Reproduce it",
+        "The machine",
+        "What should I try next?",
         "What it cost",
-        "How to reproduce it",
         "Every experiment",
         "Every change",
+    ]
+    assert re.findall(r"<dt><a href=\"#(\w+)\">(.*?)</a></dt>", text) == [
+        ("worked", "Did it work?"),
+        ("believe", "By how much, and can I believe it?"),
+        ("learned", "What did it learn?"),
+        ("take", "What should I take over?"),
+        ("next", "What should I try next?"),
     ]
     assert text.count("<h1>") == text.count("<main>") == 1
     assert text.startswith('<!doctype html>\n<html lang="en">')
@@ -519,14 +529,15 @@ def test_the_same_facts_give_the_same_report() -> None:
 def test_the_short_form_has_the_same_numbers() -> None:
     view = published_night(diffs=True)
     text = report_markdown(view)
-    assert text.startswith("## mar8: It seems to have worked: val_bpb fell from 0.997900 to")
-    assert "One run each: not yet confirmed." in text
-    rows = re.findall(r"^\| (\d+) \| `(.*)` \| (\S+) \| (\S+) \| 1 \|$", text, re.MULTILINE)
+    assert text.startswith("## mar8: It seems to have worked: val\\_bpb fell from 0.997900 to")
+    assert "1. **Did it work?** It seems so, but it is not confirmed." in text
+    pattern = r"^\| (\d+) \| `(.*)` \| (\S+) \| (\S+) \| (\S+) \| 1, not confirmed \|$"
+    rows = re.findall(pattern, text, re.MULTILINE)
     kept = [each for each in view.experiments if each.is_kept and each.number]
     assert [(int(row[0]), row[1], float(row[2])) for row in rows] == [
         (each.number, each.description, each.score) for each in kept
     ]
-    assert "Without a usable result: 1 crash." in text
+    assert "| 1 | crashed | `out of memory` | 15 |" in text
     assert "```diff\ndiff --git" in text
     assert "- GPU: `NVIDIA H100`" in text
     assert "python train.py" in text

@@ -17,13 +17,14 @@ from typing import Any
 
 import matplotlib.style
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from autoresearch.experiment import Experiment
-from autoresearch.findings import chart_title
+from autoresearch.findings import chart_title, in_short
 from autoresearch.labels import drawable, name_kept
 from autoresearch.text import clean_line
 from autoresearch.view import StudyView, has_score, score_of
@@ -45,8 +46,8 @@ def progress_png(view: StudyView, path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def progress_svg(view: StudyView) -> str:
-    """The picture as one `<svg>` element, to stand in a page or by itself.
+def progress_svg(view: StudyView, *, narrow: bool = False) -> str:
+    """The picture as one `<svg>` element, to stand in a page or by itself; `narrow` for a phone.
 
     Its colours are CSS variables with a default (`--chart-ink`, ...), so that a page may have a
     dark theme; text is drawn as paths, so that it looks the same everywhere.
@@ -54,13 +55,16 @@ def progress_svg(view: StudyView) -> str:
     image = StringIO()
     with _style():
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        draw(view).savefig(image, format="svg", transparent=True, metadata=nothing)
+        size = NARROW if narrow else SIZE
+        draw(view, size).savefig(image, format="svg", transparent=True, metadata=nothing)
     svg = re.sub(r"<!--.*?-->\n?", "", image.getvalue(), flags=re.DOTALL)  # labels, once more
     svg = re.sub(r" *<defs>\s*<style.*?</style>\s*</defs>\n", "", svg, count=1, flags=re.DOTALL)
     body = svg[svg.index(">", svg.index("<svg")) + 1 :]
     for name, colour in COLOURS.items():
         body = body.replace(colour, f"var(--chart-{name}, {colour})")
-    width, height = (round(72 * side) for side in SIZE)
+    if narrow:  # beside the other one on a page: no name twice
+        body = re.sub(r'(\bid="|href="#|url\(#)', r"\1narrow-", body)
+    width, height = (round(72 * side) for side in size)
     return (
         f'<svg role="img" aria-label="{escape(chart_title(view))}" viewBox="0 0 {width} {height}"'
         ' style="stroke-linejoin: round; stroke-linecap: butt"'
@@ -69,13 +73,14 @@ def progress_svg(view: StudyView) -> str:
     )
 
 
-SIZE = (12.0, 6.3)  # inches
+SIZE, NARROW = (12.0, 6.3), (5.4, 5.4)  # inches
 COLOURS = {
     "ink": "#1f2428",
     "muted": "#69717a",
     "rule": "#e4e7ea",
     "kept": "#157347",
     "line": "#63b58c",
+    "band": "#e2f2e9",
     "discard": "#b9c0c7",
     "fail": "#c8372d",
     "paper": "#fefefe",
@@ -91,25 +96,34 @@ def _style() -> Any:
     return matplotlib.style.context(["default", ours])
 
 
-def draw(view: StudyView) -> Figure:
+def draw(view: StudyView, size: tuple[float, float] = SIZE) -> Figure:
     """The picture before it is written, for who wants to look into it or add to it."""
-    figure = Figure(figsize=SIZE, dpi=72, facecolor=COLOURS["paper"])  # at 72 a pixel is a point
-    axes = figure.add_axes((0.075, 0.09, 0.905, 0.755), facecolor="none")
+    figure = Figure(figsize=size, dpi=72, facecolor=COLOURS["paper"])  # at 72 a pixel is a point
+    width, height = (72 * side for side in size)
+    is_narrow = size[0] < 8
+    above = 92 if is_narrow else 70  # for the title and the legend
+    left, bottom = 65 / width, 41 / height
+    frame = (left, bottom, 1 - left - 17 / width, 1 - bottom - above / height)
+    axes = figure.add_axes(frame, facecolor="none")
     shown = [each for each in view.closed if has_score(each)]
     _frame(axes, view, shown)
     handles = [*_dots(axes, view, shown), *_failures(axes, view), *_lines(axes, view)]
     name_kept(axes, view, shown, ink=COLOURS["kept"], leader=COLOURS["line"])
-    left = axes.get_position().x0
-    title = drawable(chart_title(view))
-    figure.text(left, 0.945, title, size=14, weight="bold", color=COLOURS["ink"], parse_math=False)
+    title = drawable(in_short(view) if is_narrow else chart_title(view))
+    look: dict[str, Any] = {
+        "size": 11 if is_narrow else 14,
+        "weight": "bold",
+        "color": COLOURS["ink"],
+    }
+    figure.text(left, 1 - 25 / height, title, parse_math=False, **look)
     figure.legend(
         handles=handles,
         loc="center left",
-        bbox_to_anchor=(left - 0.008, 0.91),
-        ncols=max(1, len(handles)),
+        bbox_to_anchor=(left - 0.008, 1 - (58 if is_narrow else 41) / height),
+        ncols=max(1, 3 if is_narrow else len(handles)),
         frameon=False,
         handletextpad=0.5,
-        columnspacing=1.8,
+        columnspacing=1.0 if is_narrow else 1.8,
         labelcolor=COLOURS["muted"],
     )
     return figure
@@ -208,8 +222,8 @@ def _marks(
     return [mark]
 
 
-def _lines(axes: Axes, view: StudyView) -> list[Line2D]:
-    """The best so far as steps, and the baseline."""
+def _lines(axes: Axes, view: StudyView) -> list[Artist]:
+    """The best so far as steps with the noise around it, and the baseline."""
     if not view.baseline:
         return []
     x, y = zip(*view.steps(max(each.number for each in view.closed)), strict=True)
@@ -218,4 +232,15 @@ def _lines(axes: Axes, view: StudyView) -> list[Line2D]:
     axes.add_artist(best)
     baseline = axes.axhline(score_of(view.baseline), color=COLOURS["muted"], label="baseline")
     baseline.set(linewidth=1.0, dashes=(5, 4), zorder=1.5)
-    return [best, baseline]
+    return [best, *_band(axes, view, x, y), baseline]
+
+
+def _band(axes: Axes, view: StudyView, x: Sequence[float], y: Sequence[float]) -> list[Artist]:
+    """One standard deviation of single runs around the best so far, where runs were repeated."""
+    sd = view.noise.sd
+    if not sd:
+        return []
+    low, high = (np.array(y) + sign * sd for sign in (-1, 1))
+    band = axes.fill_between(x, low, high, step="post", linewidth=0, color=COLOURS["band"])
+    band.set(label="noise (±1 sd of a run)", zorder=1)
+    return [band]

@@ -13,6 +13,7 @@ import click
 from autoresearch import (
     __version__,
     cli_steer,
+    cli_taking,
     following,
     git,
     judge,
@@ -47,6 +48,7 @@ reverted. In the morning there is a log, a chart and a better model.
   autoresearch run --for 8h                 the night; Ctrl-C stops it, the same call resumes it
   autoresearch status | log | show 7        how it stands, all experiments, one of them
   autoresearch report                       the morning: report.html and progress.png
+  autoresearch adopt                        the best on a branch of yours, commit by commit
   autoresearch try -m "wider MLP"           your own edit of train.py as one experiment
   autoresearch pause | note "..." | skip    steer it while it runs
   autoresearch doctor                       what protects the score on this machine
@@ -85,7 +87,7 @@ def commands() -> None:
     pass
 
 
-for each in cli_steer.COMMANDS:
+for each in (*cli_steer.COMMANDS, *cli_taking.COMMANDS):
     commands.add_command(each)
 
 
@@ -164,8 +166,7 @@ def try_edit(message: str, tag: str | None, budget: float | None) -> None:
     """Take your own uncommitted edit of train.py as one experiment."""
     lab = here()
     with lab.lock(), Store(opening.store_path(lab)) as store:
-        last = store.tags()[-1:]
-        wishes = opening.Wishes(tag or (last[0] if last else None), budget_seconds=budget)
+        wishes = opening.Wishes(tag or opening.last_run(store), budget_seconds=budget)
         opened = opening.open_study(lab, store, wishes, from_head=True)
         if any(
             each.is_kept for each in store.experiments(opened.row.tag)
@@ -193,6 +194,8 @@ def log(tag: str | None, as_json: bool, events: bool) -> None:
             click.echo("\n".join(terminal.event_lines(store.events(found))))
         else:
             terminal_console().print(terminal.log_table(experiments, program.metric))
+            if experiments and experiments[0].is_imported:
+                click.echo("\nImported: it says nothing of times, seeds or the machine.")
 
 
 @commands.command()
@@ -250,6 +253,7 @@ def report(tag: str | None, output: Path | None, final: bool) -> None:
     """Write report.html, report.md, progress.png and results.tsv."""
     with reading(tag) as (lab, store, found, program):
         if final:
+            opening.check_not_imported(store, found)
             launch.open_final(lab, store, found, program)
         folder = launch.write_report(lab, store, found, program, output)
     click.echo(f"Report: {folder / 'report.html'}")

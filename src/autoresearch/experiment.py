@@ -59,6 +59,8 @@ class Usage:
         )
 
 
+IMPORTED = "imported"  # the researcher of an experiment that was read from a log, not run here
+UNKNOWN_SEED = -1
 BUSY_PERCENT = 10.0  # of the processor, taken by other programs during a run: worth a warning
 
 
@@ -73,7 +75,7 @@ class Run:
     """
 
     index: int  # 0, 1, ... within the experiment
-    seed: int
+    seed: int  # UNKNOWN_SEED in an imported one
     outcome: str  # "scored", a Verdict without a score, or "interrupted"
     started_at: str  # ISO 8601, UTC
     score: float | None = None
@@ -114,6 +116,22 @@ class Experiment:
     def is_kept(self) -> bool:
         """Kept, and not vetoed since."""
         return self.verdict is Verdict.KEEP and not self.undone
+
+    @property
+    def is_imported(self) -> bool:
+        """Read from a log of somebody else's: no times, no seed, and perhaps no files."""
+        return self.researcher == IMPORTED
+
+    @property
+    def commit_name(self) -> str:
+        """Its commit, or what an imported log calls it; "" where there is neither."""
+        given = self.details.get("commit", "") if self.is_imported else ""
+        return self.commit or str(given)
+
+    @property
+    def short_commit(self) -> str:
+        """The same, as short as it is shown."""
+        return (self.commit or "")[:7] or self.commit_name
 
     @property
     def standing(self) -> str:

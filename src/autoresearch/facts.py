@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autoresearch.experiment import Experiment, Usage
+from autoresearch.experiment import UNKNOWN_SEED, Experiment, Usage
 from autoresearch.program import Program
 
 
@@ -29,21 +29,21 @@ def experiment_json(each: Experiment, program: Program, used: Usage) -> dict[str
         "peak_memory_mb": figures.get("peak_memory_mb"),
         "num_params": whole(figures.get("num_params")),
         "tokens": whole(figures.get("tokens")),
-        "started_at": each.started_at,
+        "started_at": each.started_at or None,
         "finished_at": each.finished_at,
         "tier": min(
             (int(one.figures["tier"]) for one in each.runs if "tier" in one.figures), default=None
         ),
-        "proposal_tokens": used.tokens,
+        "proposal_tokens": None if each.is_imported else used.tokens,
         "proposal_cost_usd": used.cost_usd,
         "config": dict(run.config) if run else {},
         "runs": [
             {
-                "seed": one.seed,
+                "seed": None if one.seed == UNKNOWN_SEED else one.seed,
                 "outcome": one.outcome,
                 "score": one.score,
                 "reason": one.reason,
-                "started_at": one.started_at,
+                "started_at": one.started_at or None,
                 "figures": dict(one.figures),
             }
             for one in each.runs

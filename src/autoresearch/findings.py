@@ -4,11 +4,10 @@ Words that an experiment wrote come out of here on one line and with nothing hid
 not yet escaped for HTML or Markdown.
 """
 
-import shlex
-
-from autoresearch.experiment import BUSY_PERCENT, Experiment
+from autoresearch.experiment import Experiment
+from autoresearch.noise import Standing, sealed, standing
 from autoresearch.text import clean_line, plain, visible
-from autoresearch.view import StudyView, has_score, moment, run_scores, score_of, spread_of
+from autoresearch.view import StudyView, has_score, moment, score_of
 
 FULL_DIFF_LINES = 600  # more of one diff than anybody reads in a report
 FULL_DIFF_CHARACTERS = 60_000
@@ -17,18 +16,23 @@ LONGEST = 400  # characters of a description or a reason
 
 def chart_title(view: StudyView) -> str:
     """Such as "nov23: 7 experiments, 3 kept, 1.5320 → 1.4981 val_bpb"."""
+    return f"{clean_line(view.tag, 32)}: {in_short(view)}"
+
+
+def in_short(view: StudyView) -> str:
+    """Such as "7 experiments, 3 kept, 1.5320 → 1.4981 val_bpb"."""
     count = len(view.tried)
     parts = [f"{count} experiment{'' if count == 1 else 's'}", f"{len(view.kept)} kept"]
     if view.baseline and view.best:
         scores = dict.fromkeys((score_of(view.baseline), score_of(view.best)))
         metric = clean_line(view.program.metric, 24)
         parts.append(f"{' → '.join(number(each, 5) for each in scores)} {metric}")
-    return f"{clean_line(view.tag, 32)}: {', '.join(parts)}"
+    return ", ".join(parts)
 
 
 def headline(view: StudyView) -> str:
     """Did it work, and by how much, in one sentence."""
-    metric, count = plain(view.program.metric), _count(len(view.tried), "experiment")
+    metric, count = plain(view.program.metric), counted(len(view.tried), "experiment")
     if not view.closed:
         return "Nothing has finished yet"
     if not view.baseline or not view.best:
@@ -38,35 +42,20 @@ def headline(view: StudyView) -> str:
         return f"The baseline stands at {number(base)} {metric}; nothing else has been tried yet"
     if view.gain <= 0:
         return f"Nothing beat the baseline's {number(base)} {metric} in {count}"
-    opening = "It worked" if view.is_confirmed else "It seems to have worked"
+    how = standing(view)
     moved = "fell" if view.lower else "rose"
     relative = f", {abs(view.gain / base) * 100:.3g}% better than the baseline" if base else ""
-    return f"{opening}: {metric} {moved} from {number(base)} to {number(best)}{relative}"
-
-
-def caveat(view: StudyView) -> str:
-    """How far the headline can be believed, in one or two sentences."""
-    runs = [run for each in (view.baseline, view.best) if each for run in each.runs]
-    busiest = max((run.figures.get("other_cpu_percent", 0.0) for run in runs), default=0.0)
-    words = [quotable(view) or confidence(view)]
-    if busiest >= BUSY_PERCENT:
-        warning = f"Other programs took up to {busiest:.0f}% of the processor during these runs"
-        words.append(f"{warning}: part of the difference measures them.")
-    if view.tier == 1:
-        words.append(
-            "These scores are UNPROTECTED: no box held the runs, so nothing but the audit stood "
-            "between an experiment and its score."
-        )
-    return " ".join(words)
+    tail = " where it was chosen, but not on the sealed text" if how is Standing.FELL else ""
+    return f"{how.value}: {metric} {moved} from {number(base)} to {number(best)}{relative}{tail}"
 
 
 def quotable(view: StudyView) -> str:
     """The one number to quote, once the sealed text was opened; else empty."""
-    final = view.final
-    if final is None or not view.best or final.number != view.best.number:
+    final = sealed(view)
+    if final is None:
         return ""
     gain, like = view.as_gain(final.difference), final.best[0]
-    runs = f"{_count(len(final.best), 'seed')} against {len(final.baseline)} of the baseline"
+    runs = f"{counted(len(final.best), 'seed')} against {len(final.baseline)} of the baseline"
     found = f"On text that nothing was chosen by, {runs}: {number(abs(gain), like=like)}"
     found += " better" if gain > 0 else " worse"
     if final.interval is None:
@@ -75,49 +64,6 @@ def quotable(view: StudyView) -> str:
     doubt = "" if low > 0 else ", so it may be luck"
     ends = f"{signed(low, like)} to {signed(high, like)}"
     return f"{found} (95% interval of the gain {ends}{doubt})."
-
-
-def confidence(view: StudyView) -> str:
-    """How far the headline can be believed: how many runs each number rests on, and their spread.
-
-    The spread is the baseline's largest run minus its smallest. It is not a confidence interval,
-    and does not claim to be one.
-    """
-    if not view.baseline or not view.best:
-        failed = next((each.reason for each in view.closed if each.number == 0), "")
-        return clean_line(failed, LONGEST)
-    runs, spread = len(run_scores(view.baseline)), spread_of(view.baseline)
-    differ = f", which differ by {number(spread, like=score_of(view.baseline))}" if runs > 1 else ""
-    if view.gain <= 0:
-        return f"The baseline rests on {_count(runs, 'run')}{differ}."
-    many = len(view.tried) > 1
-    luck = f" With {len(view.tried)} attempts, part of the gain may be luck." if many else ""
-    best_runs = len(run_scores(view.best))
-    if runs == best_runs == 1:
-        return f"One run each: not yet confirmed.{luck}"
-    basis = f"The baseline rests on {_count(runs, 'run')}{differ}; the best on {best_runs}."
-    if view.is_confirmed:
-        return f"{basis} The gain is larger than that spread.{luck}"
-    within = " The gain is within that spread:" if runs > 1 and view.gain <= spread else " It is"
-    return f"{basis}{within} not yet confirmed.{luck}"
-
-
-def costs(view: StudyView) -> list[tuple[str, str]]:
-    """What it took, as far as it is known."""
-    found = [("Experiments", f"{len(view.tried)}, {len(view.kept)} kept")]
-    if view.wall_seconds is not None:
-        found.append(("From start to end", duration(view.wall_seconds)))
-    busy = sum(each.seconds or 0.0 for each in view.closed)
-    training, tokens = view.total("training_seconds"), view.total("tokens")
-    if busy:
-        found.append(("In experiments", duration(busy)))
-        if view.kept:
-            found.append(("Per kept change", duration(busy / len(view.kept))))
-    if training:
-        found.append(("Training", duration(training)))
-    if tokens:
-        found.append(("Training tokens", f"{tokens:,.0f}"))
-    return found
 
 
 def period(view: StudyView) -> str:
@@ -130,16 +76,6 @@ def period(view: StudyView) -> str:
         return f"since {first} UTC, not over yet"
     last = f"{ended:%H:%M}" if started.date() == ended.date() else f"{ended:%-d %B %Y, %H:%M}"
     return f"{first} to {last} UTC"
-
-
-def commands(view: StudyView) -> list[str]:
-    """From a clone of the lab to the best score."""
-    tag, program = plain(view.tag), view.program
-    return [
-        f"git switch --detach {shlex.quote(f'autoresearch/{tag}')}",
-        plain(shlex.join(program.commands.prepare)),
-        plain(shlex.join(program.commands.train)),
-    ]
 
 
 def diff_lines(diff: str) -> list[str]:
@@ -191,5 +127,5 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} seconds"
 
 
-def _count(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
     return f"{'one' if count == 1 else count} {noun}{'' if count == 1 else 's'}"

@@ -5,6 +5,7 @@ GIT_DIR of its own, cannot turn us to another repository.
 """
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ QUIET = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"),
     *("-c", "maintenance.auto=false", "-c", "core.quotePath=false", "-c", "core.splitIndex=false"),
     *("-c", "core.logAllRefUpdates=false", "-c", "color.ui=false"),
+    *("-c", "i18n.commitEncoding=utf-8"),
     *("-c", "commit.gpgSign=false"),  # nobody is there to type a passphrase
     *("-c", "core.fsync=committed,reference"),  # a commit outlives a power cut, as the store does
 )
@@ -29,6 +31,8 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "autoresearch",
     "GIT_COMMITTER_EMAIL": "autoresearch@localhost",
 }
+DIFF = ("-p", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+_COMMIT_LINE = re.compile(r"^[0-9a-f]{40,64}\n+", re.MULTILINE)  # no line of a diff is such
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,16 @@ def resolve(root: Path, name: str) -> str | None:
         return None
 
 
+def known_commits(root: Path, names: Iterable[str]) -> dict[str, str]:
+    """{name: commit} of those (whole or shortened) hashes that are commits here; one process."""
+    wanted = list(dict.fromkeys(names))
+    data = "".join(f"{name}\n" for name in wanted).encode()
+    listed = run(root, "cat-file", "--batch-check=%(objecttype) %(objectname)", data=data).decode()
+    rows = zip(wanted, listed.splitlines(), strict=False)  # an ambiguous name has lines of its own
+    found = {name: row.split(" ")[1] for name, row in rows if row.startswith("commit ")}
+    return {name: commit for name, commit in found.items() if commit.startswith(name)}
+
+
 def files(root: Path, commit: str, folder: str = "") -> dict[str, Entry]:
     """Every file of a commit below `folder` ("" or "a/b/"), by its path from there."""
     listed = run(root, "ls-tree", "-r", "-z", "--full-tree", commit, *([folder] if folder else []))
@@ -111,12 +125,37 @@ def read_blobs(root: Path, blobs: Iterable[str]) -> dict[str, bytes]:
     return contents
 
 
+def read_at(root: Path, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+    """Contents by (commit, path from the top); what is not there is left out. One git process."""
+    wanted = list(dict.fromkeys(places))
+    names = "".join(f"{commit}:{path}\n" for commit, path in wanted)
+    stream = run(root, "cat-file", "--batch", data=names.encode("utf-8", "surrogateescape"))
+    contents, at = {}, 0
+    for place in wanted:
+        end = stream.index(b"\n", at)
+        facts, at = stream[at:end].rsplit(b" ", 2), end + 1
+        if facts[-1] != b"missing":
+            size = int(facts[-1])
+            contents[place] = stream[at : at + size]
+            at += size + 1
+    return contents
+
+
 def write_blob(root: Path, content: bytes) -> str:
     return run(root, "hash-object", "-w", "--stdin", data=content).decode().strip()
 
 
-def write_commit(root: Path, parent: str | None, changed: Mapping[str, Entry], message: str) -> str:
-    """A commit on `parent` with some files (paths from the top) replaced; no ref is moved."""
+def write_commit(
+    root: Path,
+    parent: str | None,
+    changed: Mapping[str, Entry],
+    message: str,
+    identity: Mapping[str, str] | None = None,
+) -> str:
+    """A commit on `parent` with some files (paths from the top) replaced; no ref is moved.
+
+    `identity` is whose it is, as `person` gives it; without one it is ours.
+    """
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
         env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         run(root, "read-tree", *([parent] if parent else ["--empty"]), env=env)
@@ -126,7 +165,46 @@ def write_commit(root: Path, parent: str | None, changed: Mapping[str, Entry], m
         tree = run(root, "write-tree", env=env).decode().strip()
     onto = ["-p", parent] if parent else []
     body = message.encode("utf-8", "replace")
-    return run(root, "commit-tree", *onto, tree, data=body).decode().strip()
+    return run(root, "commit-tree", *onto, tree, data=body, env=identity).decode().strip()
+
+
+def person(root: Path) -> dict[str, str]:
+    """Whose the user's own commits are. Raises LabError where git does not know."""
+    found = {}
+    for role in ("author", "committer"):
+        for what in ("name", "email"):
+            name = f"GIT_{role.upper()}_{what.upper()}"
+            given = os.environ.get(name, "").strip()
+            value = given or setting(root, f"{role}.{what}") or setting(root, f"user.{what}")
+            if not value and what == "email":
+                value = os.environ.get("EMAIL", "").strip()
+            if not value:
+                example = '"Your Name"' if what == "name" else "you@example.com"
+                raise LabError(
+                    f"git does not know whose commits these are to be: git config user.{what} "
+                    f"{example}, then again"
+                )
+            found[name] = value
+    return found
+
+
+def setting(root: Path, name: str) -> str:
+    """A value of git's configuration, or ""."""
+    return line(root, "config", "--default", "", "--get", name)
+
+
+def can_be_branch(root: Path, name: str) -> bool:
+    """Whether git takes it as a branch's name."""
+    try:
+        run(root, "check-ref-format", f"refs/heads/{name}")
+    except LabError:
+        return False
+    return not name.startswith("-") and name != "HEAD"
+
+
+def new_branch(root: Path, name: str, commit: str) -> None:
+    """Make a branch that must not be there yet. Raises LabError when it is, or cannot be made."""
+    run(root, "update-ref", "--no-deref", f"refs/heads/{name}", commit, "0" * len(commit))
 
 
 def set_ref(root: Path, name: str, commit: str) -> None:
@@ -154,9 +232,18 @@ def refs(root: Path, prefix: str) -> dict[str, str]:
 
 def diff(root: Path, old: str, new: str, paths: Iterable[str]) -> str:
     """Unified diff of some files between two commits."""
-    options = ("-p", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
-    text = run(root, "diff-tree", *options, old, new, "--", *paths)
-    return text.decode("utf-8", "replace")
+    return run(root, "diff-tree", *DIFF, old, new, "--", *paths).decode("utf-8", "replace")
+
+
+def diffs(
+    root: Path, pairs: Iterable[tuple[str, str]], paths: Iterable[str]
+) -> dict[tuple[str, str], str]:
+    """The same for pairs of (old, new), all of them whole commit ids, in one git process."""
+    wanted = list(dict.fromkeys(pairs))
+    names = "".join(f"{new} {old}\n" for old, new in wanted)  # as if old were new's parent
+    stream = run(root, "diff-tree", "--stdin", "--always", *DIFF, "--", *paths, data=names.encode())
+    _, *found = _COMMIT_LINE.split(stream.decode("utf-8", "replace"))
+    return dict(zip(wanted, found, strict=True))
 
 
 def checked_out(root: Path) -> str:

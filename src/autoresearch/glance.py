@@ -46,6 +46,11 @@ class Glance:
     now: Mapping[str, Any]  # what that does, as beacon.py wrote it; {} where it is not known
 
     @property
+    def is_imported(self) -> bool:
+        """Read from a log: it does nothing, and says nothing of times and tokens."""
+        return bool(self.experiments) and self.experiments[0].is_imported
+
+    @property
     def done(self) -> tuple[Experiment, ...]:
         return tuple(each for each in self.experiments if not each.is_open)
 
@@ -116,6 +121,8 @@ class Glance:
         return what
 
     def _words_at_rest(self) -> str:
+        if self.is_imported:
+            return "imported from a log"
         paused = "; paused, so that a run waits for `autoresearch resume`"
         if self.state.pid is not None:
             words = "not running: its engine was killed; run it again to go on"
@@ -173,11 +180,12 @@ def status_json(it: Glance) -> dict[str, Any]:
     verdicts = [each.verdict.value for each in it.done if each.verdict and each.number > 0]
     return {
         "tag": it.tag,
+        "imported": it.is_imported,
         "running": it.is_busy,
         "state": it.words,
         "metric": it.program.metric,
         "direction": it.program.direction,
-        "budget_seconds": it.program.budget_seconds,
+        "budget_seconds": it.program.budget_seconds or None,
         "experiments": max(0, len(it.done) - 1),
         "verdicts": {name: verdicts.count(name) for name in sorted(set(verdicts))},
         "undone": sum(each.undone and each.verdict is Verdict.KEEP for each in it.done),
@@ -187,11 +195,11 @@ def status_json(it: Glance) -> dict[str, Any]:
         "best_commit": best.commit if best else None,
         "gain": it.gain,
         "tier": weakest_tier(it.done),
-        "seconds": it.seconds,
-        "waited_seconds": it.waited_seconds,
-        "input_tokens": it.used.input_tokens,
-        "output_tokens": it.used.output_tokens,
-        "cached_tokens": it.used.cached_tokens,
+        "seconds": None if it.is_imported else it.seconds,
+        "waited_seconds": None if it.is_imported else it.waited_seconds,
+        "input_tokens": None if it.is_imported else it.used.input_tokens,
+        "output_tokens": None if it.is_imported else it.used.output_tokens,
+        "cached_tokens": None if it.is_imported else it.used.cached_tokens,
         "cost_usd": it.used.cost_usd,
         "current": current.number if current else None,
         "current_description": current.description if current else None,

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +109,13 @@ class Lab:
                 "put it there, or name another file"
             ) from error
 
-    def snapshot(self, contents: Mapping[str, bytes], message: str, onto: str | None) -> str:
+    def snapshot(
+        self,
+        contents: Mapping[str, bytes],
+        message: str,
+        onto: str | None,
+        identity: Mapping[str, str] | None = None,
+    ) -> str:
         """A commit on `onto` with these files of the lab replaced."""
         known = git.files(self.repository, onto, self.prefix) if onto else {}
         changed = {
@@ -119,7 +125,7 @@ class Lab:
             )
             for name, content in contents.items()
         }
-        return git.write_commit(self.repository, onto, changed, message)
+        return git.write_commit(self.repository, onto, changed, message, identity)
 
     def head(self) -> str | None:
         return git.resolve(self.repository, "HEAD")
@@ -129,6 +135,22 @@ class Lab:
         entries = git.files(self.repository, commit, self.prefix)
         blobs = git.read_blobs(self.repository, [entries[n].blob for n in names if n in entries])
         return {name: blobs[entries[name].blob] for name in names if name in entries}
+
+    def contents_of(
+        self, commits: Iterable[str], names: tuple[str, ...]
+    ) -> dict[str, dict[str, bytes]]:
+        """The same of many commits, in one git process."""
+        wanted = tuple(dict.fromkeys(commits))
+        places = [(commit, self.prefix + name) for commit in wanted for name in names]
+        found = git.read_at(self.repository, places)
+        return {
+            commit: {
+                name: found[commit, self.prefix + name]
+                for name in names
+                if (commit, self.prefix + name) in found
+            }
+            for commit in wanted
+        }
 
     def lay_out(self, commit: str, folder: Path, names: tuple[str, ...] | None = None) -> Path:
         """Write the lab's files of a commit into a new folder, with no git in it; returns it."""
@@ -172,8 +194,19 @@ class Lab:
     def diff(self, old: str, new: str, program: Program) -> str:
         """Unified diff of the editable files between two commits."""
         paths = [self.prefix + name for name in program.editable]
-        text = git.diff(self.repository, old, new, paths)
-        return text.replace(f"a/{self.prefix}", "a/").replace(f"b/{self.prefix}", "b/")
+        return self._inside(git.diff(self.repository, old, new, paths))
+
+    def diffs(
+        self, pairs: Iterable[tuple[str, str]], program: Program
+    ) -> dict[tuple[str, str], str]:
+        """The same for many pairs of (old, new), at once."""
+        paths = [self.prefix + name for name in program.editable]
+        found = git.diffs(self.repository, pairs, paths)
+        return {pair: self._inside(text) for pair, text in found.items()}
+
+    def _inside(self, diff: str) -> str:
+        """With names as they are in the lab."""
+        return diff.replace(f"a/{self.prefix}", "a/").replace(f"b/{self.prefix}", "b/")
 
     # refs and folders of a study
 

@@ -7,7 +7,7 @@ that a kill or a power cut left in halves is no JSON any more, and is made again
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from autoresearch.store import INTERRUPTED, RUNNING
 from autoresearch.summary import summary
 from autoresearch.text import write_whole
 
+Pair = tuple[int, str, str]  # the number of an experiment, its parent's commit, its own
+AT_ONCE = 200  # commits whose files are read together
 FORM = 1  # of what is kept; another one makes all of it anew
 
 
@@ -79,9 +81,32 @@ class Memory:
         twins = (each for each, page in self._pages(history) if page.fingerprint == mark)
         return next(filter(has_run, twins), None)
 
+    def themes(self, history: tuple[Experiment, ...]) -> dict[int, tuple[Theme, ...]]:
+        """Where each change was made, by number. For readers: nothing is written."""
+        found, unknown, by_number = {}, list[Pair](), {each.number: each for each in history}
+        for each in history:
+            page = Page.read(self._home / f"{each.number:04d}.json", key_of(each))
+            parent = None if each.parent is None else by_number.get(each.parent)
+            if page:
+                found[each.number] = page.themes
+            elif each.commit and parent and parent.commit:
+                unknown.append((each.number, parent.commit, each.commit))
+        for first in range(0, len(unknown), AT_ONCE):
+            found |= self._touched(unknown[first : first + AT_ONCE])
+        return {number: themes for number, themes in found.items() if themes}
+
+    @property
+    def _home(self) -> Path:
+        return self.lab.study_folder(self.tag) / "history"
+
+    def _touched(self, pairs: Sequence[Pair]) -> dict[int, tuple[Theme, ...]]:
+        commits = [commit for _, *both in pairs for commit in both]
+        files = self.lab.contents_of(commits, self.program.editable)
+        return {number: touched(files[before], files[after]) for number, before, after in pairs}
+
     def _pages(self, history: tuple[Experiment, ...]) -> Iterator[tuple[Experiment, Page]]:
         """The page of each experiment, made where it is not there."""
-        home = self.lab.study_folder(self.tag) / "history"
+        home = self._home
         home.mkdir(exist_ok=True)
         by_number = {each.number: each for each in history}
         for each in history:

@@ -1,24 +1,35 @@
 """Builds the view of a study from the store and git, and writes what the morning reads."""
 
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from autoresearch.chart import progress_png
-from autoresearch.experiment import Experiment, incumbent
+from autoresearch.constants import find_constants
+from autoresearch.experiment import Experiment
 from autoresearch.lab import Lab
 from autoresearch.markdown import report_markdown
+from autoresearch.memory import Memory
 from autoresearch.program import Program
 from autoresearch.report import report_html
+from autoresearch.researchers.hints import space_of
 from autoresearch.results import results_tsv
 from autoresearch.store import Store
-from autoresearch.text import write_whole
+from autoresearch.text import clean_line, write_whole
 from autoresearch.view import StudyView
 
 MOST_DIFFS = 500  # in one report: the kept ones and the latest
+MOST_DIGESTS = 8  # of files of a corpus
 
 
 def write(lab: Lab, store: Store, tag: str, program: Program, folder: Path) -> None:
     """report.html, report.md, progress.png and results.tsv in `folder`."""
-    study = view(lab, store, tag, program)
+    write_view(view(lab, store, tag, program), folder)
+
+
+def write_view(study: StudyView, folder: Path) -> None:
     progress_png(study, folder / "progress.png")
     for name, text in (
         ("report.html", report_html(study)),
@@ -30,34 +41,79 @@ def write(lab: Lab, store: Store, tag: str, program: Program, folder: Path) -> N
 
 def view(lab: Lab, store: Store, tag: str, program: Program) -> StudyView:
     row, experiments = store.study(tag), store.experiments(tag)
-    finished = [each.finished_at for each in experiments if each.finished_at]
-    best, baseline = (
-        incumbent(experiments, lower=program.direction == "lower"),
-        experiments[0] if experiments else None,
-    )
-    best_diff = ""
-    if best and baseline and best.commit and baseline.commit:
-        best_diff = lab.diff(baseline.commit, best.commit, program)
-    return StudyView(
+    finished = tuple(each for each in experiments if not each.is_open)
+    study = StudyView(
         tag=tag,
         program=program,
         experiments=experiments,
         started_at=row.created_at,
-        ended_at=max(finished, default=None),
+        ended_at=max(filter(None, (each.finished_at for each in finished)), default=None),
         machine=row.machine,
         diffs=diffs(lab, program, experiments),
-        best_diff=best_diff,
         final=store.final(tag),
+        themes=Memory(lab, tag, program).themes(finished),
+        usage=store.usage(tag),
+        researcher=row.researcher,
+        keep_rule=row.keep_rule,
+        seed=row.seed,
+        data=data_facts(lab.study_folder(tag) / "prepare.json"),
     )
+    return replace(study, best_diff=best_diff(lab, study), constants=constants(lab, study))
+
+
+def best_diff(lab: Lab, study: StudyView) -> str:
+    """The best against the baseline."""
+    best, baseline = study.best, study.experiments[0] if study.experiments else None
+    if not (best and baseline and best.commit and baseline.commit):
+        return ""
+    return lab.diff(baseline.commit, best.commit, study.program)
+
+
+def constants(lab: Lab, study: StudyView) -> dict[str, str]:
+    """Those of the best's files that the built-in researcher would vary, as they are written."""
+    best, found = study.best, dict[str, str]()
+    if best is None or best.commit is None:
+        return found
+    for name, content in lab.contents(best.commit, study.program.editable).items():
+        if name.endswith(".py"):
+            with suppress(SyntaxError, UnicodeDecodeError):
+                each = find_constants(content.decode(), best.resolved)
+                found |= {one.name: one.text for one in each.values() if space_of(one, one.value)}
+    return found
 
 
 def diffs(lab: Lab, program: Program, experiments: tuple[Experiment, ...]) -> dict[int, str]:
     """Each experiment's change against its parent."""
     commits = {each.number: each.commit for each in experiments}
     latest = {each.number for each in experiments[-MOST_DIFFS:]}
-    found = {}
+    pairs = dict[int, tuple[str, str]]()
     for each in experiments:
         parent = commits.get(each.parent) if each.parent is not None else None
         if parent and each.commit and (each.is_kept or each.number in latest):
-            found[each.number] = lab.diff(parent, each.commit, program)
-    return found
+            pairs[each.number] = parent, each.commit
+    found = lab.diffs(pairs.values(), program)
+    return {number: found[pair] for number, pair in pairs.items()}
+
+
+def data_facts(prepared: Path) -> dict[str, str]:
+    """What was trained on, by its digests: of what the prepare command said of it last.
+
+    `prepared` is where that left the manifest's path. A manifest that tells of no digests of its
+    own has one of the whole; where there is no manifest any more, nothing is known.
+    """
+    try:
+        text = Path(json.loads(prepared.read_text())["manifest"]).read_bytes()
+        facts = json.loads(text)
+        digests = facts.get("digests", {})
+        named = [f"{name} {_short(digest)}" for name, digest in digests.items()][:MOST_DIGESTS]
+        source = clean_line(Path(str(facts.get("source", ""))).name, 100)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    prints = ", ".join(named) or f"manifest {hashlib.sha256(text).hexdigest()[:16]}"
+    return {"Data": source, "Data's fingerprint": prints} if source else {"Data": prints}
+
+
+def _short(digest: object) -> str:
+    """Size and the first digits of `501428:e428441328da...`."""
+    size, colon, digits = str(digest).rpartition(":")
+    return f"{size}{colon}{digits[:16]}"

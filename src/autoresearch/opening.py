@@ -8,7 +8,7 @@ from pathlib import Path
 from autoresearch import git, keep, machine
 from autoresearch.budget import Budget
 from autoresearch.errors import LabError, StudyError
-from autoresearch.experiment import Experiment, Verdict, incumbent
+from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab, valid_tag
 from autoresearch.ledger import used_by, waited
 from autoresearch.program import Program
@@ -68,6 +68,7 @@ def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = Fals
         wishes.cost_usd if wishes.cost_usd is not None else program.limits.cost_usd,
     )
     tag = valid_tag(wishes.tag) if wishes.tag else choose_tag(store, budget)
+    check_not_imported(store, tag)
     if tag in store.tags() and has_no_result(store.experiments(tag)):
         store.forget(tag)
     if tag in store.tags():
@@ -78,14 +79,30 @@ def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = Fals
 def choose_tag(store: Store, budget: Budget) -> str:
     """The last study while it has something left to do, else a new one named after the day."""
     tags = store.tags()
-    if tags:
-        limits = in_force(standing(store, tags[-1]), budget)
-        used, idle = used_by(store, tags[-1]), waited(store, tags[-1])
-        if not limits.spent(store.experiments(tags[-1]), used, idle):
-            return tags[-1]
+    last = last_run(store)
+    if last:
+        limits = in_force(standing(store, last), budget)
+        used, idle = used_by(store, last), waited(store, last)
+        if not limits.spent(store.experiments(last), used, idle):
+            return last
     today = datetime.now().strftime("%b%d").lower()
     names = [today, *(f"{today}-{number}" for number in range(2, 1000))]
     return next(name for name in names if name not in tags)
+
+
+def last_run(store: Store) -> str | None:
+    """The study that was worked on last; an imported one never was."""
+    tags = (tag for tag in reversed(store.tags()) if store.study(tag).researcher != IMPORTED)
+    return next(tags, None)
+
+
+def check_not_imported(store: Store, tag: str) -> None:
+    """Raises StudyError for a study that was read from a log: nothing can go on from that."""
+    if tag in store.tags() and store.study(tag).researcher == IMPORTED:
+        raise StudyError(
+            f"study {tag} was imported from a log and cannot go on: there is nothing to start "
+            "from. Begin a new one with --tag NAME."
+        )
 
 
 def has_no_result(experiments: tuple[Experiment, ...]) -> bool:

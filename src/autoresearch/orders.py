@@ -13,7 +13,7 @@ from typing import Any
 
 from autoresearch.constants import assignments
 from autoresearch.errors import LabError, StudyError
-from autoresearch.experiment import Experiment, Verdict, incumbent
+from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab
 from autoresearch.program import Program
 from autoresearch.steering import DIMENSIONS, ORDERS, Steering, Words, at_work, standing
@@ -73,6 +73,10 @@ def give(
             if known.kind != kind:
                 raise StudyError(f"this key is of another order ({known.kind}): take a new one")
             return "done already"
+        if store.study(tag).researcher == IMPORTED and kind not in ("veto", "restore"):
+            raise StudyError(
+                f"study {tag} was imported from a log: nothing runs in it, or ever will"
+            )
         state, experiments = standing(store, tag), store.experiments(tag)
         sight = Sight(tag, program, experiments, state, at_work(lab, state), lab)
         facts, sentence = CHECKS[kind](sight, data)

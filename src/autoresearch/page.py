@@ -4,50 +4,69 @@ What an experiment could have written is hostile text: `escaped`, `described` an
 the only ways in. Everything else takes and gives markup.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 
-from autoresearch.experiment import Experiment
+from autoresearch.experiment import Experiment, Verdict
 from autoresearch.findings import LONGEST, diff_lines
 from autoresearch.text import clean_line, plain
 
-CLASSES = {"n": "number", "w": "words", "v": "verdict", "g": "number gain", "m": "number minor"}
+CLASSES = {
+    "n": "number",
+    "w": "words",
+    "v": "verdict",
+    "g": "number gain",
+    "m": "number minor",
+    "c": "name",
+}
 
 
-def table(kinds: str, head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Cells hold markup already; `kinds` has a letter of CLASSES for each column."""
-    names = [CLASSES[kind] for kind in kinds]
+def escaped(text: str) -> str:
+    """Words of unknown origin, on one line and as words."""
+    return escape(plain(text))
+
+
+def table(name: str, kinds: str, head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Cells hold markup already; `kinds` has a letter of CLASSES for each column, and `name` is
+    what a screen reader calls it."""
+    classes = [CLASSES[kind] for kind in kinds]
     top = "".join(
-        f'<th scope="col" class="{name}">{title}</th>'
-        for name, title in zip(names, head, strict=True)
+        f'<th scope="col" class="{look}">{title}</th>'
+        for look, title in zip(classes, head, strict=True)
     )
     body = "\n".join(
         "<tr>"
-        + "".join(f'<td class="{name}">{cell}</td>' for name, cell in zip(names, row, strict=True))
+        + "".join(
+            f'<td class="{look}">{cell}</td>' for look, cell in zip(classes, row, strict=True)
+        )
         + "</tr>"
         for row in rows
     )
     return (
-        '<div class="wide" tabindex="0" role="region" aria-label="Table">\n'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escaped(name)}">\n'
         f"<table>\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
 
 
-def pairs(items: Iterable[tuple[str, str]]) -> str:
-    """Names and values, which may be hostile."""
-    rows = (f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>\n" for name, value in items)
+def pairs(items: Iterable[tuple[str, str]], shown: Callable[[str], str] = escaped) -> str:
+    """Names and values, which may be hostile, as `shown` makes markup of them."""
+    rows = (f"<dt>{escaped(name)}</dt><dd>{shown(value)}</dd>\n" for name, value in items)
     return f'<dl class="pairs">\n{"".join(rows)}</dl>'
 
 
-def section(title: str, content: str) -> str:
-    """A part of the page under its heading; both are markup."""
-    return f"<section>\n<h2>{title}</h2>\n{content}\n</section>"
+def section(title: str, content: str, key: str = "") -> str:
+    """A part of the page under its heading; both are markup. `key` is what links lead to."""
+    name = f' id="{key}"' if key else ""
+    return f"<section{name}>\n<h2>{title}</h2>\n{content}\n</section>"
 
 
 def badge(experiment: Experiment) -> str:
-    """Its verdict, in its colour."""
+    """Its verdict, in its colour; of a change that a person took back also that."""
     verdict = experiment.verdict or "open"
-    return f'<span class="is-{verdict}">{verdict}</span>'
+    name, words = f"is-{verdict}", str(verdict)
+    if experiment.undone and experiment.verdict is Verdict.KEEP:
+        name, words = "is-vetoed", f"{verdict}, {'vetoed' if experiment.vetoed else 'undone'}"
+    return f'<span class="{name}">{words}</span>'
 
 
 def described(experiment: Experiment) -> str:
@@ -55,9 +74,18 @@ def described(experiment: Experiment) -> str:
     return escaped(clean_line(experiment.description, LONGEST) or "(no description)")
 
 
-def escaped(text: str) -> str:
-    """Words of unknown origin, on one line and as words."""
-    return escape(plain(text))
+def ticked(text: str) -> str:
+    """Words of ours in which `commands` stand in backticks, as markup; they may hold others'."""
+    parts = escaped(text).split("`")
+    if len(parts) % 2 == 0:  # a backtick that closes nothing
+        return escaped(text)
+    return "".join(f"<code>{each}</code>" if n % 2 else each for n, each in enumerate(parts))
+
+
+def typed(lines: Iterable[str]) -> str:
+    """Commands to copy."""
+    words = "\n".join(escaped(line) for line in lines)
+    return f'<pre tabindex="0"><code>{words}</code></pre>'
 
 
 def code(diff: str) -> str:

@@ -21,10 +21,11 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any
+from typing import Any, cast
 
 from autoresearch.errors import UserError
 from autoresearch.experiment import Proposal
+from autoresearch.exports.base import Format, Write
 from autoresearch.researchers.base import Desk, Researcher
 from autoresearch.researchers.settings import Settings
 from autoresearch.text import clean_line
@@ -44,6 +45,21 @@ def load(path: str) -> Any:
     """What `module:name` stands for."""
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
+
+
+def exporter(form: Format, folder: Path) -> Write:
+    """What writes a format. Raises UserError where its package is not installed."""
+    os.environ.update(form.settings(folder))  # its library reads that once, now
+    try:
+        return cast("Write", load(form.writer))
+    except ImportError as error:
+        if (error.name or "").startswith("autoresearch"):
+            raise
+        missing = error.name or clean_line(str(error))
+        raise UserError(
+            f"export {form.name} needs a package that is not installed ({missing}): "
+            f"pip install 'autoresearch[{form.extra}]'"
+        ) from error
 
 
 def researcher(spec: str, settings: Settings | None = None) -> Researcher:

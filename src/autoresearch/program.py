@@ -126,7 +126,7 @@ class Program:
     commands: Commands = field(default_factory=Commands)
     metric: str = "val_bpb"
     direction: str = "lower"  # or "higher"
-    budget_seconds: float = 300.0  # training time of one run
+    budget_seconds: float = 300.0  # training time of one run; 0: an imported log does not say
     limits: Limits = field(default_factory=Limits)
     notify: tuple[str, ...] = ()  # the person's command that is told of a new best, trouble, ...
 
@@ -250,7 +250,8 @@ def _words(text: str) -> tuple[str, ...]:
         ) from error
 
 
-def _metric(text: str) -> str:
+def metric_name(text: str) -> str:
+    """`text`, when it can name a metric. ValueError, which says what to write."""
     if not _METRIC.fullmatch(text):
         raise ValueError(f"{text!r} is not a metric's name; write one like val_bpb")
     return text
@@ -299,7 +300,7 @@ _CONTRACT = Section(
         "editable": ("editable", _editable_files),
         "locked": ("locked", _locked_files),
         "commands": ("commands", _COMMANDS),
-        "metric": ("metric", value(_metric)),
+        "metric": ("metric", value(metric_name)),
         "direction": ("direction", value(_direction)),
         "budget": ("budget_seconds", value(parse_duration)),
         "limits": ("limits", _LIMITS),

@@ -1,38 +1,30 @@
-"""What the morning is for: did it work, by how much, can I believe it, what should I take over.
+"""What the morning is for, as one HTML file that needs nothing from outside.
 
-`report_html` is one file that needs nothing from outside. It reads a `StudyView` and decides
-nothing: every number is one of the view's, or the difference, sum or ratio of some. The page
-forbids itself scripts and requests, whatever the experiments may have written.
+The five answers stand at the top, in the order in which a person asks: did it work, by how much
+and can I believe it, what did it learn, what should I take over, what should I try next. Then
+comes what they rest on. It reads a `StudyView` and decides nothing: every number is one of the
+view's, or the difference, sum or ratio of some. The page forbids itself scripts and requests,
+whatever the experiments may have written.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from importlib.resources import files
 
+from autoresearch.answers import WORKED, answers
+from autoresearch.chapters import CHAPTERS, linked
 from autoresearch.chart import progress_svg
-from autoresearch.experiment import Experiment
-from autoresearch.findings import (
-    LONGEST,
-    caveat,
-    chart_title,
-    commands,
-    costs,
-    duration,
-    headline,
-    known,
-    number,
-    period,
-    score_text,
-    signed,
-)
-from autoresearch.page import badge, code, described, escaped, pairs, section, table
-from autoresearch.text import clean_line, plain
-from autoresearch.view import StudyView, memory_gb, run_scores, score_of
+from autoresearch.findings import chart_title, duration, headline, number, period
+from autoresearch.page import escaped, ticked
+from autoresearch.view import StudyView, score_of
 
 
 def report_html(view: StudyView) -> str:
     """The report as one file, without scripts and without any request to anywhere."""
     style = files("autoresearch").joinpath("report.css").read_text(encoding="utf-8")
-    body = "\n".join(part for part_of in SECTIONS if (part := part_of(view)))
+    chapters = {chapter.key or chapter.title: chapter(view) for chapter in CHAPTERS}
+    there = {WORKED, *(key for key, content in chapters.items() if content)}
+    parts = (_opening(view, there), _picture(view), *chapters.values())
+    body = "\n".join(part for part in parts if part)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -44,14 +36,13 @@ def report_html(view: StudyView) -> str:
     )
 
 
-def _opening(view: StudyView) -> str:
+def _opening(view: StudyView, there: Collection[str]) -> str:
     when = f" <span>{escaped(period(view))}</span>" if period(view) else ""
     facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in _facts(view))
-    note = f'<p class="caveat">{escaped(caveat(view))}</p>\n' if caveat(view) else ""
     return (
         f'<header>\n<p class="study"><b>{escaped(view.tag)}</b>{when}</p>\n'
-        f"<h1>{escaped(headline(view))}</h1>\n{note}"
-        f'<dl class="facts">{facts}</dl>\n</header>'
+        f'<h1>{escaped(headline(view))}</h1>\n<dl class="facts">{facts}</dl>\n'
+        f"{_answers(view, there)}\n</header>"
     )
 
 
@@ -61,127 +52,30 @@ def _facts(view: StudyView) -> Iterator[tuple[str, str]]:
         if view.kept:
             yield "Best", number(score_of(view.best))
     yield "Kept", f"{len(view.kept)} <small>of {len(view.tried)}</small>"
+    if view.vetoed:
+        yield "Vetoed", str(len(view.vetoed))
     if view.wall_seconds is not None:
         yield "Time", duration(view.wall_seconds).replace(" ", " <small>", 1) + "</small>"
 
 
+def _answers(view: StudyView, there: Collection[str]) -> str:
+    """A list of question and answer; each question leads to the part that says more."""
+    rows = []
+    for each in answers(view):
+        name = escaped(each.question)
+        asked = f'<a href="#{each.key}">{name}</a>' if each.key in there else name
+        rows.append(f"<div><dt>{asked}</dt><dd>{linked(view, ticked(each.text))}</dd></div>")
+    listed = "\n".join(rows)
+    return f'<dl class="answers">\n{listed}\n</dl>'
+
+
 def _picture(view: StudyView) -> str:
-    note = "Every experiment is a dot; the line is the best so far."
+    band = " The band is the noise: one run strays so far by luck alone." if view.noise.sd else ""
+    note = f"Every experiment is a dot; the line is the best so far.{band}"
     return (
-        f'<figure>\n<div class="wide" tabindex="0" role="region" aria-label="Chart">\n'
-        f"{progress_svg(view)}</div>\n<figcaption>{note}</figcaption>\n</figure>"
+        f'<figure id="{WORKED}">\n'
+        '<div class="wide broad" tabindex="0" role="region" aria-label="Chart">\n'
+        f"{progress_svg(view)}</div>\n"
+        f'<div class="narrow">\n{progress_svg(view, narrow=True)}</div>\n'
+        f"<figcaption>{note}</figcaption>\n</figure>"
     )
-
-
-def _kept(view: StudyView) -> str:
-    if not view.kept:
-        return ""
-    most = max(view.as_gain(each.delta or 0.0) for each in view.kept)
-    rows = []
-    for each in view.kept:
-        gain = None if each.delta is None else view.as_gain(each.delta)
-        share = max(gain or 0.0, 0.0) / most if most > 0 else 0.0
-        bar = f'<i style="width: {share * 100:.1f}%"></i>' if share > 0.03 else ""
-        score = number(score_of(each))
-        runs = str(len(run_scores(each)))
-        gained = signed(gain, each.score) + bar
-        rows.append((_link(view, each), described(each), score, gained, runs))
-    head = ("#", "Change", "Score", "Gain", "Runs")
-    intro = "Each gain is over the best of its moment."
-    return section("What was kept", f"<p>{intro}</p>\n" + table("nwngn", head, rows))
-
-
-def _takeover(view: StudyView) -> str:
-    if not view.kept or not view.best_diff:
-        return ""
-    intro = f"<p>The {len(view.kept)} kept changes together.</p>\n" if len(view.kept) > 1 else ""
-    return section("The best against the baseline", intro + code(view.best_diff))
-
-
-def _near(view: StudyView) -> str:
-    rows = [
-        (_link(view, each), described(each), score_text(each), signed(each.delta, each.score))
-        for each in view.near_misses
-    ]
-    if not rows:
-        return ""
-    intro = "<p>Discarded, but close to the best of their moment: worth another look.</p>\n"
-    return section("Near misses", intro + table("nwnn", ("#", "Change", "Score", "Delta"), rows))
-
-
-def _trouble(view: StudyView) -> str:
-    rows = [
-        (_link(view, each), badge(each), described(each), escaped(clean_line(each.reason, LONGEST)))
-        for each in view.failed
-    ]
-    if not rows:
-        return ""
-    return section("What failed", table("nvww", ("#", "Verdict", "Change", "Reason"), rows))
-
-
-def _cost(view: StudyView) -> str:
-    return section("What it cost", pairs(costs(view)))
-
-
-def _again(view: StudyView) -> str:
-    program = view.program
-    typed = "\n".join(escaped(line) for line in commands(view))
-    best = view.best.commit if view.best else None
-    contract = [
-        ("Metric", f"{program.metric}, {program.direction} is better"),
-        ("Training time", f"{program.budget_seconds:g} seconds a run"),
-        ("Editable", ", ".join(program.editable)),
-        *([("Best commit", best)] if best else []),
-        *view.machine.items(),
-    ]
-    return section(
-        "How to reproduce it",
-        f'<pre tabindex="0"><code>{typed}</code></pre>\n{pairs(contract)}',
-    )
-
-
-def _all(view: StudyView) -> str:
-    if not view.experiments:
-        return ""
-    rows = []
-    for each in view.experiments:
-        reason = escaped(clean_line(each.reason, LONGEST))
-        rows.append((
-            _link(view, each),
-            "" if each.parent is None else str(each.parent),
-            badge(each),
-            score_text(each),
-            signed(each.delta, each.score),
-            known(each.seconds, ".1f"),
-            known(memory_gb(each), ".1f"),
-            described(each) + (f"<small>{reason}</small>" if reason else ""),
-        ))  # fmt: skip
-    head = ("#", "Parent", "Verdict", "Score", "Delta", "Seconds", "GB", "Change and reason")
-    return section("Every experiment", table("nmvnnmmw", head, rows))
-
-
-def _changes(view: StudyView) -> str:
-    items = []
-    for each in view.experiments:
-        if not view.diffs.get(each.number):
-            continue
-        hypothesis = f"<p>{escaped(each.hypothesis)}</p>\n" if plain(each.hypothesis) else ""
-        items.append(
-            f"<details>\n<summary>#{each.number} {badge(each)} {score_text(each)} {described(each)}"
-            "</summary>\n"
-            f'{hypothesis}<div id="change-{each.number}">'
-            f"{code(view.diffs[each.number])}</div>\n</details>\n"
-        )
-    return section("Every change", "".join(items)) if items else ""
-
-
-# The order of the page: the answers first, then what they rest on.
-SECTIONS: tuple[Callable[[StudyView], str], ...] = (
-    _opening, _picture, _kept, _takeover, _near, _trouble, _cost, _again, _all, _changes,
-)  # fmt: skip
-
-
-def _link(view: StudyView, experiment: Experiment) -> str:
-    shown = str(experiment.number)
-    has_diff = view.diffs.get(experiment.number)
-    return f'<a href="#change-{shown}">{shown}</a>' if has_diff else shown

@@ -20,7 +20,7 @@ def results_tsv(experiments: Iterable[Experiment]) -> str:
         score = score_of(each) if has_score(each) else 0.0
         status = each.verdict if each.verdict in (Verdict.KEEP, Verdict.DISCARD) else "crash"
         status = Verdict.DISCARD if each.undone and status is Verdict.KEEP else status
-        commit = plain(each.commit or "")[:7] or "-"
+        commit = plain(each.short_commit) or "-"
         words = plain(each.description).replace('"', "'")
         lines.append(f"{commit}\t{score:.6f}\t{memory_gb(each):.1f}\t{status}\t{words}")
     return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ after a power cut an experiment is either there or not, never half.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -219,6 +219,40 @@ class Store:
                 (tag, now(), *facts),
             )
         return self.study(tag)
+
+    def insert(self, study: Study, experiments: Iterable[Experiment], **event: Any) -> None:
+        """Add a finished study whole, or nothing of it. Raises StudyError when its tag is taken.
+
+        `event` is the data of its first event, `imported`.
+        """
+        facts = (study.tag, study.created_at, json.dumps(dict(study.contract)), study.seed)
+        more = (study.researcher, json.dumps(dict(study.machine)), study.keep_rule)
+        experiments = tuple(experiments)
+        with self._transaction():
+            if study.tag in self.tags():
+                raise StudyError(
+                    f"there is a study {study.tag} in this lab already: name another with --tag"
+                )
+            self._db.execute(
+                "INSERT INTO studies (tag, created_at, contract, seed, researcher, machine,"
+                " keep_rule) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*facts, *more),
+            )
+            self._db.executemany(
+                "INSERT INTO experiments (study, number, parent, started_at, finished_at,"
+                ' "commit", description, hypothesis, researcher, details, verdict, reason, score,'
+                " delta, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [experiment_row(study.tag, each) for each in experiments],
+            )
+            self._db.executemany(
+                'INSERT INTO runs (study, experiment, "index", seed, started_at, outcome, score,'
+                " reason, figures, config) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [run_row(study.tag, each, run) for each in experiments for run in each.runs],
+            )
+            self._db.execute(
+                "INSERT INTO events (study, at, kind, data) VALUES (?, ?, ?, ?)",
+                (study.tag, now(), "imported", json.dumps(event)),
+            )
 
     def study(self, tag: str) -> Study:
         """Raises StudyError when there is none."""
@@ -460,6 +494,21 @@ class Store:
 
 
 JSON_COLUMNS = {"contract", "machine", "details", "figures", "config"}
+
+
+def experiment_row(tag: str, each: Experiment) -> tuple[Any, ...]:
+    return (
+        *(tag, each.number, each.parent, each.started_at, each.finished_at, each.commit),
+        *(each.description, each.hypothesis, each.researcher, json.dumps(dict(each.details))),
+        *(each.verdict and each.verdict.value, each.reason, each.score, each.delta, each.seconds),
+    )
+
+
+def run_row(tag: str, each: Experiment, run: Run) -> tuple[Any, ...]:
+    return (
+        *(tag, each.number, run.index, run.seed, run.started_at, run.outcome, run.score),
+        *(run.reason, json.dumps(dict(run.figures)), json.dumps(dict(run.config))),
+    )
 
 
 def read_event(row: sqlite3.Row) -> Event:

@@ -4,17 +4,16 @@ The page stays within its budget of tokens however long the study is (outline.py
 counted). Words that an experiment or a researcher wrote stand in code spans that they cannot leave.
 """
 
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from autoresearch.experiment import Experiment, Verdict
 from autoresearch.keep import amount
+from autoresearch.misses import near_misses
 from autoresearch.outline import Row, Section, fitting, page, span
 from autoresearch.program import Program
 from autoresearch.tally import (
     LONGEST_NAME,
-    REWRITE,
     Tally,
     Themes,
     described,
@@ -24,23 +23,13 @@ from autoresearch.tally import (
     signed,
     tallies,
     value_text,
-    values_now,
 )
-from autoresearch.text import clean_line
+from autoresearch.troubles import PAST, troubles
 from autoresearch.view import StudyView, has_score, run_scores, score_of, spread_of
 
 DEAD_AFTER = 3  # tries without a keep
 LATEST = 20
 NAMES_TOKENS = 240  # of names in one line
-PAST = {
-    Verdict.KEEP: "kept",
-    Verdict.DISCARD: "discarded",
-    Verdict.CRASH: "crashed",
-    Verdict.TIMEOUT: "ran out of time",
-    Verdict.INVALID: "broke a rule",
-    Verdict.FAILED: "failed before a run",
-}
-_NUMBERS = re.compile(r"\d[\d.,]*")
 
 
 def summary(
@@ -150,33 +139,12 @@ def _sum(view: StudyView, themes: Themes) -> list[str]:
 
 def _near_misses(view: StudyView, themes: Themes) -> Section:
     """Discarded changes that lost less than is usual, unless their place has won since."""
-    bound, now, won = _usual(view), values_now(view, themes), dict[str, int]()
-    for each in view.kept:
-        won |= dict.fromkeys(places(themes, each), each.number)
-    close: dict[tuple[object, ...], tuple[float, Experiment]] = {}
-    for each in view.tried:
-        gain, names = gain_of(view, each), places(themes, each)
-        settled = any(won.get(name, 0) > each.number for name in names if name != REWRITE)
-        changed = themes.get(each.number, ())
-        is_in = bool(changed) and all(t.after and t.after == now.get(t.name) for t in changed)
-        if each.verdict is Verdict.DISCARD and gain is not None and not settled and not is_in:
-            place = names if names and REWRITE not in names else (each.number,)
-            if gain >= max(-bound, close.get(place, (-bound, each))[0]):
-                close[place] = gain, each
-    best = sorted(close.values(), key=lambda pair: (-pair[0], -pair[1].number))
     texts = [
-        f"#{e.number} {signed(gain)} {described(e, 110)}{_where(themes, e)}" for gain, e in best
+        f"#{e.number} {signed(gain)} {described(e, 110)}{_where(themes, e)}"
+        for gain, e in near_misses(view, themes)
     ]
     title = "Near misses: discarded, but may be worth combining with something"
     return _in_order(title, 0.08, texts, "near misses")
-
-
-def _usual(view: StudyView) -> float:
-    """The noise, or what a kept change gains on average if that is more."""
-    if not view.baseline:
-        return 0.0
-    usual = max(spread_of(view.baseline), view.gain / max(1, len(view.kept)))
-    return usual or abs(score_of(view.baseline)) * 0.005
 
 
 def _where(themes: Themes, each: Experiment) -> str:
@@ -217,13 +185,7 @@ def _in_order(title: str, share: float, texts: Iterable[str], noun: str) -> Sect
 
 def _troubles(view: StudyView, themes: Themes) -> Section:
     """What ended without a score, by its reason; first what cost a run."""
-    groups: dict[tuple[bool, str, str], list[Experiment]] = defaultdict(list)
-    for each in view.tried:
-        if each.verdict not in (Verdict.KEEP, Verdict.DISCARD):
-            reason = _NUMBERS.sub("#", clean_line(each.reason, 60))
-            groups[each.verdict is Verdict.FAILED, str(each.verdict), reason].append(each)
-    ranked = sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1]), item[0]))
-    texts = [_trouble(group, themes) for _, group in ranked]
+    texts = [_trouble(group, themes) for group in troubles(view)]
     return _in_order("Crashes and the like, by their reason", 0.08, texts, "reasons")
 
 

@@ -27,6 +27,7 @@ class Try:
     experiment: Experiment
     gain: float | None
     value: str  # what it set a constant to; "" for any other place
+    before: str = ""  # what that was
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,9 @@ def tallies(view: StudyView, themes: Themes) -> list[Tally]:
     """One for each place that was touched, the most tried first."""
     tried: dict[str, list[Try]] = defaultdict(list)
     for each in view.tried:
-        values = {theme.name: theme.after for theme in themes.get(each.number, ())}
+        moves = {theme.name: (theme.after, theme.before) for theme in themes.get(each.number, ())}
         for name in places(themes, each):
-            tried[name].append(Try(each, gain_of(view, each), values.get(name, "")))
+            tried[name].append(Try(each, gain_of(view, each), *moves.get(name, ("", ""))))
     now = values_now(view, themes)
     found = [Tally(name, now.get(name, ""), tries) for name, tries in tried.items()]
     return sorted(found, key=lambda tally: (-len(tally.tries), tally.name))

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autoresearch.budget import Budget
-from autoresearch.experiment import Experiment, Usage, Verdict
+from autoresearch.experiment import UNKNOWN_SEED, Experiment, Usage, Verdict
 from autoresearch.program import Program
 from autoresearch.runners.base import Progress
 from autoresearch.sandbox import Tier
@@ -34,7 +34,8 @@ def result_line(each: Experiment) -> Text:
     assert each.verdict is not None
     score = f"{each.score:.4f}" if each.score is not None else "-"
     delta = f"{each.delta:+.4f}" if each.delta is not None else ""
-    facts = f"{score:>9} {delta:>8}  {each.seconds or 0:5.0f} s  "
+    seconds = "-" if each.seconds is None else f"{each.seconds:.0f}"
+    facts = f"{score:>9} {delta:>8}  {seconds:>5} s  "
     style = "strike" if each.undone else STYLES[each.verdict]
     line = Text(f"#{each.number:<4} ").append(f"{each.standing:8}", style)
     said = (each.description, each.reason if each.score is None else "")
@@ -162,7 +163,7 @@ def log_table(experiments: tuple[Experiment, ...], metric: str) -> Table:
             "" if each.delta is None else f"{each.delta:+.4f}",
             "" if each.seconds is None else f"{each.seconds:.0f}",
             "" if memory is None else f"{memory:.0f}",
-            (each.commit or "")[:7],
+            clean_line(each.short_commit, 20),
             Text(": ".join(filter(None, said))),
         )
     return table
@@ -218,11 +219,15 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
         lines.append(f"baseline    {first:.4f} {metric}")
     if best is not None:
         number, commit = facts["best_number"], (facts["best_commit"] or "")[:7]
-        lines.append(f"best        {best:.4f} {metric}, #{number}, commit {commit}")
+        at = f", commit {commit}" if commit else ""
+        lines.append(f"best        {best:.4f} {metric}, #{number}{at}")
     if facts["tier"] is not None:
         lines.append(f"box         {box_words(Tier(facts['tier']))}")
-    lines.append(f"time        {facts['seconds'] / 3600:.2f} h")
-    used = Usage(facts["input_tokens"], facts["output_tokens"], cost_usd=facts["cost_usd"])
+    hours = "not known" if facts["seconds"] is None else f"{facts['seconds'] / 3600:.2f} h"
+    lines.append(f"time        {hours}")
+    used = Usage(
+        facts["input_tokens"] or 0, facts["output_tokens"] or 0, cost_usd=facts["cost_usd"]
+    )
     if words := usage_words(used):
         lines.append(f"proposals   {words}")
     if facts["current"] is not None:
@@ -265,11 +270,11 @@ def experiment_lines(each: Experiment, program: Program, used: Usage) -> list[st
         "answer": f"the hypothesis is {each.answer}" if each.hypothesis and each.verdict else "",
         program.metric: None if each.score is None else f"{each.score:.6f}",
         "delta": None if each.delta is None else f"{each.delta:+.6f}",
-        "commit": each.commit,
+        "commit": clean_line(each.commit_name),
         "by": each.researcher,
         "proposing": usage_words(used),
         "started": each.started_at,
-        "seed": run.seed if run else None,
+        "seed": run.seed if run and run.seed != UNKNOWN_SEED else None,
         **{name: f"{value:,.6g}" for name, value in figures.items()},
     }
     shown = {name: value for name, value in rows.items() if value not in (None, "")}

@@ -6,16 +6,17 @@ Nothing here is text for a reader yet (that is findings.py), and nothing here de
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from math import isfinite
 
-from autoresearch.experiment import Experiment, Verdict, incumbent, weakest_tier
+from autoresearch.change import Theme
+from autoresearch.experiment import Experiment, Usage, Verdict, incumbent, weakest_tier
 from autoresearch.final import Final
+from autoresearch.keep import Spread, pooled
 from autoresearch.program import Program
 
-NEAR_MISSES = 5
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what takes long on a long study is worked out once
 class StudyView:
     """Everything that a chart or a report says of a study comes from here."""
 
@@ -28,48 +29,70 @@ class StudyView:
     diffs: Mapping[int, str] = field(default_factory=dict)  # number -> diff against its parent
     best_diff: str = ""  # the incumbent against the baseline
     final: Final | None = None  # what the sealed text said, once it was opened
+    themes: Mapping[int, tuple[Theme, ...]] = field(default_factory=dict)  # of changes in the code
+    constants: Mapping[str, str] = field(default_factory=dict)  # that may be varied, in the best
+    usage: Mapping[int, Usage] = field(default_factory=dict)  # number -> what its proposal took
+    researcher: str = ""
+    keep_rule: str = ""  # empty: not known
+    seed: int | None = None
+    data: Mapping[str, str] = field(default_factory=dict)  # name -> value: what was trained on
+
+    @property
+    def is_imported(self) -> bool:
+        """Read from a log: nothing was run here, and when it ran is not known."""
+        return bool(self.experiments) and self.experiments[0].is_imported
 
     @property
     def lower(self) -> bool:
         """Whether a lower score is better."""
         return self.program.direction == "lower"
 
-    @property
+    @cached_property
     def closed(self) -> tuple[Experiment, ...]:
         """The experiments that have their verdict."""
         return tuple(each for each in self.experiments if not each.is_open)
 
-    @property
+    @cached_property
     def tried(self) -> tuple[Experiment, ...]:
         """The closed experiments without the baseline, which changes nothing."""
         return tuple(each for each in self.closed if each.number != 0)
 
-    @property
+    @cached_property
     def kept(self) -> tuple[Experiment, ...]:
         """The kept changes: the baseline is kept too, but it is no change."""
         return tuple(each for each in self.tried if each.is_kept and has_score(each))
 
-    @property
+    @cached_property
+    def vetoed(self) -> tuple[Experiment, ...]:
+        """Kept by the rule, then taken back by a person, with what was built on it."""
+        return tuple(each for each in self.tried if each.undone and each.verdict is Verdict.KEEP)
+
+    @cached_property
     def failed(self) -> tuple[Experiment, ...]:
         """The closed experiments without a usable result."""
         fine = (Verdict.KEEP, Verdict.DISCARD)
         return tuple(each for each in self.closed if each.verdict not in fine)
 
-    @property
+    @cached_property
     def baseline(self) -> Experiment | None:
         """Experiment 0, if it has a score to compare with."""
         return next((each for each in self.closed if each.number == 0 and has_score(each)), None)
 
-    @property
+    @cached_property
     def best(self) -> Experiment | None:
         """The incumbent; the baseline itself until something beat it."""
         return incumbent(self.kept, lower=self.lower) or self.baseline
+
+    @cached_property
+    def noise(self) -> Spread:
+        """How far runs of one experiment stray; without degrees where none has several."""
+        return pooled(run_scores(each) for each in self.closed if has_score(each))
 
     def as_gain(self, difference: float) -> float:
         """A difference of scores as a gain: positive is better, whatever the direction."""
         return -difference if self.lower else difference
 
-    @property
+    @cached_property
     def gain(self) -> float:
         """By how much the best beats the baseline; 0 while there is nothing to compare."""
         if not self.baseline or not self.best:
@@ -83,22 +106,6 @@ class StudyView:
             return False
         fewest = min(len(run_scores(self.baseline)), len(run_scores(self.best)))
         return fewest > 1 and self.gain > spread_of(self.baseline)
-
-    @property
-    def near_misses(self) -> tuple[Experiment, ...]:
-        """The discarded experiments that were not much behind the best of their moment.
-
-        Not much: the baseline's spread or what a kept change gained on average, if that is more;
-        where neither is known, half a percent of the baseline.
-        """
-        if not self.baseline:
-            return ()
-        usual = max(spread_of(self.baseline), self.gain / max(1, len(self.kept)))
-        bound = usual or abs(score_of(self.baseline)) * 0.005
-        discarded = [each for each in self.tried if each.verdict is Verdict.DISCARD]
-        behind = [(-self.as_gain(each.delta), each) for each in discarded if each.delta is not None]
-        close = sorted((loss, each.number, each) for loss, each in behind if loss <= bound)
-        return tuple(each for *_, each in close[:NEAR_MISSES])
 
     @property
     def wall_seconds(self) -> float | None:
@@ -115,6 +122,11 @@ class StudyView:
     def total(self, figure: str) -> float:
         """The sum of a figure over all runs; 0 where nobody tells it."""
         return sum(run.figures.get(figure, 0.0) for each in self.closed for run in each.runs)
+
+    @property
+    def used(self) -> Usage:
+        """Tokens and money of all proposals."""
+        return sum(self.usage.values(), Usage())
 
     def steps(self, end: float) -> list[tuple[float, float]]:
         """The best score so far as corners (number, score), from the baseline to `end`."""

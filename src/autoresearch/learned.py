@@ -1,0 +1,228 @@
+"""What a study taught: what each kept change is worth, which places did not pay and why.
+
+All of it is counted from the experiments. In sentences, what an experiment or its researcher wrote
+stands in backticks, which it cannot close; single words of theirs come out on one line. Nothing is
+escaped yet.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import floor, log10
+
+from autoresearch.experiment import Experiment, Verdict
+from autoresearch.noise import is_confirmed
+from autoresearch.outline import span
+from autoresearch.spoken import remark, size, spoken
+from autoresearch.tally import (
+    LONGEST_NAME,
+    REWRITE,
+    Tally,
+    Themes,
+    Try,
+    gain_of,
+    lineage,
+    places,
+    tallies,
+)
+from autoresearch.text import clean_line
+from autoresearch.troubles import PAST, troubles
+from autoresearch.view import StudyView, run_scores
+
+OFTEN = 2  # tries of a place that say something together
+LONGEST_REASON = 200
+MOST_VALUES = 10
+MOST_REMARKS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """One kept change."""
+
+    experiment: Experiment
+    gain: float | None  # over the best of its moment
+    share: float | None  # of the whole gain; None for one that the best was not built on
+    runs: int
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Somewhere in the code that was tried and never kept."""
+
+    name: str
+    tries: Sequence[Try]
+    values: Sequence[str]  # such as "0.3 (-0.0012)", in order; empty where it is no constant
+    gains: str
+    why: str  # a sentence or three
+
+    @property
+    def came_to(self) -> str:
+        """Its gains, or the verdict where none was scored."""
+        return self.gains or str(self.tries[-1].experiment.verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Experiments that ended without a score for one reason."""
+
+    experiments: Sequence[Experiment]
+    happened: str  # such as "crashed"
+    reason: str
+    where: str  # the places that they touched
+
+
+def themes_of(view: StudyView) -> Themes:
+    """Where each change was made: from its code, or where no code is known from its words."""
+    if view.themes:
+        return view.themes
+    return {each.number: found for each in view.tried if (found := spoken(each.description))}
+
+
+def worths(view: StudyView) -> list[Worth]:
+    """The kept changes in their order. The shares of those in the best add up to the whole."""
+    inside = {each.number for each in lineage(view)}
+    found = []
+    for each in view.kept:
+        gain = gain_of(view, each)
+        is_part = each.number in inside and gain is not None and view.gain > 0
+        share = (gain or 0.0) / view.gain if is_part else None
+        found.append(Worth(each, gain, share, len(run_scores(each)), is_confirmed(view, each)))
+    return found
+
+
+def veto_words(each: Experiment) -> str:
+    return "vetoed" if each.vetoed else "undone with a vetoed change that it was built on"
+
+
+def failed_places(view: StudyView) -> list[Place]:
+    """Never kept, the most tried first."""
+    tried = [each for each in tallies(view, themes_of(view)) if not each.kept]
+    return [_place(each) for each in tried if each.name != REWRITE]
+
+
+def causes(view: StudyView) -> list[Cause]:
+    """Of crashes and the like; first what cost a run, the most frequent first."""
+    return [_cause(group, themes_of(view)) for group in troubles(view)]
+
+
+def _place(tally: Tally) -> Place:
+    name = clean_line(tally.name, LONGEST_NAME)
+    return Place(name, tally.tries, values(tally.tries), gains(tally.tries), why(tally.tries))
+
+
+def _cause(group: Sequence[Experiment], themes: Themes) -> Cause:
+    names = Counter(name for each in group for name in places(themes, each))
+    often = sorted(names, key=lambda name: (-names[name], name))[:3]
+    last = group[-1]
+    said = "" if last.is_imported else clean_line(last.reason, LONGEST_REASON)
+    reason = said or remark(last.description)  # an imported log tells nothing else
+    where = ", ".join(clean_line(name, LONGEST_NAME) for name in often)
+    return Cause(group, PAST[last.verdict] if last.verdict else "", reason, where)
+
+
+def values(tries: Sequence[Try]) -> list[str]:
+    """Each value that a constant was set to, with the best that came of it, in order."""
+    best: dict[str, Try] = {}
+    for each in tries:
+        known = best.get(each.value)
+        if each.value and (known is None or (each.gain or -1e300) > (known.gain or -1e300)):
+            best[each.value] = each
+    ordered = sorted(best, key=lambda value: (size(value) is None, size(value) or 0.0, value))
+    shown = [f"{clean_line(each, 24)} ({outcome(best[each])})" for each in ordered[:MOST_VALUES]]
+    left = len(ordered) - len(shown)
+    return [*shown, f"and {left} more"] if left else shown
+
+
+def outcome(each: Try) -> str:
+    return str(each.experiment.verdict) if each.gain is None else moved(each.gain)
+
+
+def gains(tries: Sequence[Try]) -> str:
+    """Such as "-0.0200 to +0.0010"; empty where none was scored."""
+    found = sorted(each.gain for each in tries if each.gain is not None)
+    if not found:
+        return ""
+    low, high = moved(found[0]), moved(found[-1])
+    return low if low == high else f"{low} to {high}"
+
+
+def moved(gain: float) -> str:
+    return f"{'-' if gain < 0 else '+'}{size_of(gain)}"
+
+
+def size_of(gain: float) -> str:
+    """Two digits of it at least, and four decimals: 0.0123, 0.00048, 0.000028."""
+    value = abs(gain)
+    decimals = max(4, 1 - floor(log10(value))) if value else 4
+    return f"{value:.2g}" if decimals > 8 or value >= 1e6 else f"{value:.{decimals}f}"
+
+
+# why a place did not pay
+
+
+def why(tries: Sequence[Try]) -> str:
+    """In a sentence or three."""
+    stood = [each for each in tries if not is_undone(each.experiment)]
+    return " ".join((*_undone(tries), *_broken(stood), *_scored(stood), *_remarks(tries)))
+
+
+def _undone(tries: Sequence[Try]) -> Iterator[str]:
+    for each in (one.experiment for one in tries):
+        if is_undone(each):
+            yield f"#{each.number} was kept, then {veto_words(each)}."
+
+
+def is_undone(each: Experiment) -> bool:
+    """Kept by the rule, and taken back by a person since."""
+    return each.undone and each.verdict is Verdict.KEEP
+
+
+def _broken(tries: Sequence[Try]) -> Iterator[str]:
+    lost = [each.experiment for each in tries if each.gain is None]
+    if not lost:
+        return
+    often = Counter(str(each.verdict) for each in lost).most_common(1)[0][0]
+    last = next(each for each in reversed(lost) if str(each.verdict) == often)
+    how = PAST[last.verdict] if last.verdict else ""
+    reason = "" if last.is_imported else span(last.reason, 100)
+    count = "It" if len(tries) == len(lost) == 1 else f"{len(lost)} of {len(tries)}"
+    yield f"{count} {how}{f': {reason}' if reason else ''}."
+
+
+def _scored(tries: Sequence[Try]) -> Iterator[str]:
+    """How the best of them did, and on which sides of its value a number was tried."""
+    scored = [(each.gain, each.experiment) for each in tries if each.gain is not None]
+    if not scored:
+        return
+    gain, best = max(scored, key=lambda pair: (pair[0], -pair[1].number))
+    sides = directions(tries)
+    only = f"Only {'larger' if 1 in sides else 'smaller'} values were tried."
+    if gain > 0:
+        again = "but not on a second seed" if len(run_scores(best)) > 1 else "too little to tell"
+        yield f"#{best.number} was better by {size_of(gain)}, {again}."
+    elif len(scored) == 1:
+        yield f"It lost {size_of(gain)}." if gain else "It made no difference."
+    else:
+        none = "Neither larger nor smaller values were" if len(sides) == 2 else "None was"
+        yield f"{none} better; the closest, #{best.number}, lost {size_of(gain)}."
+    if len(scored) >= OFTEN and len(sides) == 1:
+        yield only
+
+
+def directions(tries: Sequence[Try]) -> set[int]:
+    """1 where a scored try made the number larger, -1 where smaller."""
+    found = set()
+    for each in tries:
+        before, after = size(each.before), size(each.value)
+        if each.gain is not None and before is not None and after is not None and before != after:
+            found.add(1 if after > before else -1)
+    return found
+
+
+def _remarks(tries: Sequence[Try]) -> Iterator[str]:
+    """What the descriptions themselves say in brackets."""
+    found = dict.fromkeys(remark(each.experiment.description) for each in tries)
+    words = [span(each, 60) for each in found if each][:MOST_REMARKS]
+    if words:
+        yield f"Noted: {', '.join(words)}."

@@ -1,0 +1,74 @@
+"""How far the gain can be told from chance, as far as the runs of a study say.
+
+The spread is the keep rule's: between runs of one experiment that differ in their seed only,
+pooled over all experiments that were repeated. What it cannot say is how much of the best's score
+is there because the best was chosen for it: only the sealed text can.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+from autoresearch.experiment import Experiment
+from autoresearch.final import Final, t_quantile
+from autoresearch.keep import Spread
+from autoresearch.view import StudyView, run_scores
+
+
+class Standing(Enum):
+    """How sure a gain is, as a headline may open."""
+
+    WORKED = "It worked"
+    SEEMS = "It seems to have worked"  # not confirmed, or within what chance does
+    LUCK = "It may have worked"  # on the sealed text the interval holds no gain, too
+    FELL = "It did not hold up"  # on the sealed text the best is no better
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What chance does to the difference between the best and the baseline."""
+
+    spread: Spread  # of single runs
+    error: float  # standard error of the difference
+
+    @property
+    def interval(self) -> float | None:
+        """Half the width of its 95% interval; None where nothing was repeated."""
+        if not self.spread.degrees:
+            return None
+        return t_quantile(0.975, self.spread.degrees) * self.error if self.error else 0.0
+
+
+def doubt(view: StudyView) -> Doubt:
+    found = view.noise
+    if not view.baseline or not view.best:
+        return Doubt(found, 0.0)
+    counts = [len(run_scores(each)) for each in (view.baseline, view.best)]
+    return Doubt(found, found.sd * math.sqrt(sum(1 / count for count in counts)))
+
+
+def is_confirmed(view: StudyView, each: Experiment) -> bool:
+    """Whether its score rests on more than one run, or on one in a lab without noise."""
+    return len(run_scores(each)) > 1 or view.noise.is_none
+
+
+def sealed(view: StudyView) -> Final | None:
+    """What the sealed text says of the best; None while nothing, or only of an earlier best."""
+    final = view.final
+    return final if final and view.best and final.number == view.best.number else None
+
+
+def standing(view: StudyView) -> Standing:
+    """Of a study with a gain."""
+    if final := sealed(view):
+        gain = view.as_gain(final.difference)
+        if gain <= 0:
+            return Standing.FELL
+        if final.interval is None:
+            return Standing.SEEMS
+        return Standing.WORKED if gain > final.interval else Standing.LUCK
+    if view.noise.is_none:
+        return Standing.WORKED
+    half = doubt(view).interval
+    sure = view.is_confirmed and half is not None and view.gain > half
+    return Standing.WORKED if sure else Standing.SEEMS

@@ -1,0 +1,224 @@
+"""Protects old nights: a log of the original becomes a study that says what it says, no more."""
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from autoresearch import imports
+from autoresearch.adopt import adopt
+from autoresearch.errors import StudyError
+from autoresearch.experiment import UNKNOWN_SEED, Experiment, Verdict
+from autoresearch.imports import Wanted, read, tag_of, take_in
+from autoresearch.lab import Lab
+from autoresearch.opening import store_path
+from autoresearch.program import Program
+from autoresearch.results import results_tsv
+from autoresearch.store import Store, Study
+from autoresearch.testing.finished import Finished
+from autoresearch.testing.tiny import TRAIN
+from autoresearch.view import StudyView
+from tests.conftest import Call
+from tests.test_git import user
+
+NIGHT = Path(__file__).parents[2] / "shared" / "data" / "overnight-125.tsv"
+HEADING = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
+SMALL = HEADING + (
+    "baseline\t1.500000\t44.0\tkeep\tbaseline\n"
+    "aaaaaaa\t1.400000\t44.5\tkeep\twider\n"
+    "bbbbbbb\t1.450000\t44.5\tdiscard\tdeeper \x1b[31mred\u202e\n"
+    "ccccccc\t0.000000\t0.0\tcrash\ttoo big\n"
+    "ddddddd\t1.420000\t40.0\tkeep\tsimpler\n"
+    "eeeeeee\t1.390000\t40.0\tkeep\tbest\n"
+)
+
+
+@pytest.fixture
+def night() -> Path:
+    if not NIGHT.exists():
+        pytest.skip(f"the published night is not here: {NIGHT} (it is no part of the repository)")
+    return NIGHT
+
+
+def imported(lab: Path, text: str, **wanted: str) -> tuple[Experiment, ...]:
+    """The experiments of a log that was imported as study `t`."""
+    path = lab / "old night.tsv"
+    path.write_text(text)
+    with Store(store_path(Lab.open(lab))) as store:
+        take_in(Lab.open(lab), store, path, Wanted("t", **wanted))
+        return store.experiments("t")
+
+
+def test_rows_become_experiments_and_nothing_is_made_up(tiny_lab: Path) -> None:
+    found = imported(tiny_lab, SMALL)
+    assert [each.number for each in found] == [0, 1, 2, 3, 4, 5]
+    assert [each.parent for each in found] == [None, 0, 1, 1, 1, 4]
+    assert [each.score for each in found] == [1.5, 1.4, 1.45, None, 1.42, 1.39]
+    deltas = [each.delta and round(each.delta, 9) for each in found]
+    assert deltas == [None, -0.1, 0.05, None, 0.02, -0.01]  # over the best, which #4 is not
+    assert [each.verdict for each in found][2:4] == [Verdict.DISCARD, Verdict.CRASH]
+    assert found[2].description == "deeper red"
+    for each in found:
+        assert (each.started_at, each.finished_at, each.seconds) == ("", None, None)
+        assert (each.researcher, each.is_imported) == ("imported", True)
+        (run,) = each.runs
+        assert (run.seed, run.started_at, run.config) == (UNKNOWN_SEED, "", {})
+        assert run.figures.keys() <= {"peak_memory_mb"}
+    assert found[0].runs[0].figures == {"peak_memory_mb": 44.0 * 1024}
+    assert found[3].runs[0].figures == {}
+
+
+def test_a_higher_score_may_be_the_better_one(tiny_lab: Path) -> None:
+    text = HEADING.replace("val_bpb", "accuracy") + (
+        "baseline\t0.5\t1\tkeep\tbase\nx\t0.7\t1\tkeep\tup\ny\t0.6\t1\tdiscard\tdown\n"
+    )
+    found = imported(tiny_lab, text, direction="higher")
+    assert [each.delta and round(each.delta, 9) for each in found] == [None, 0.2, -0.1]
+    with Store(store_path(Lab.open(tiny_lab))) as store:
+        contract = store.study("t").contract
+    assert (contract["metric"], contract["direction"]) == ("accuracy", "higher")
+
+
+def test_a_commit_is_one_only_where_git_has_it(tiny_lab: Path) -> None:
+    head = user(tiny_lab, "rev-parse", "HEAD")
+    tree = user(tiny_lab, "rev-parse", "HEAD^{tree}")
+    text = SMALL.replace("aaaaaaa", head[:7]).replace("bbbbbbb", tree[:7])
+    text = text.replace("ccccccc", "HEAD").replace("ddddddd", "--help")
+    found = imported(tiny_lab, text)
+    assert [each.commit for each in found] == [None, head, None, None, None, None]
+    names = [str(each.details["commit"]) for each in found]
+    assert names == ["baseline", head[:7], tree[:7], "HEAD", "--help", "eeeeeee"]
+
+
+def test_our_own_log_comes_back_with_its_files(tiny_lab: Path) -> None:
+    study = Finished(Lab.open(tiny_lab), "night", (1.5,))
+    study.add(TRAIN.replace("X = 1.0", "X = 2.0"), 1.4, Verdict.KEEP, "a larger X")
+    study.add(None, None, Verdict.FAILED)
+    study.add(TRAIN.replace("X = 1.0", "X = 9.0"), 1.9, Verdict.DISCARD, "far too large")
+    found = imported(tiny_lab, results_tsv(study.history))
+    assert [each.commit for each in found] == [each.commit for each in study.history]
+    assert [each.score for each in found] == [each.score for each in study.history]
+    assert [each.description for each in found] == [each.description for each in study.history]
+    assert results_tsv(found) == results_tsv(study.history)
+    for name, value in (("user.name", "Ada"), ("user.email", "ada@example.com")):
+        user(tiny_lab, "config", name, value)
+    assert len(adopt(study.lab, StudyView("t", study.program, found)).steps) == 1
+
+
+def test_a_second_import_is_refused_and_changes_nothing(tiny_lab: Path) -> None:
+    before = imported(tiny_lab, SMALL)
+    with pytest.raises(StudyError, match="study t in this lab already: name another with --tag"):
+        imported(tiny_lab, HEADING + "baseline\t9\t1\tkeep\tother\n")
+    with Store(store_path(Lab.open(tiny_lab))) as store:
+        assert store.experiments("t") == before
+
+
+def test_an_import_is_whole_or_not_at_all(tiny_lab: Path) -> None:
+    found = imports.experiments(read(SMALL, "x").rows, Program(), {})
+    study = Study("t", "", Program().contract(), UNKNOWN_SEED, "imported", {}, "greedy")
+    with Store(store_path(Lab.open(tiny_lab))) as store:
+        with pytest.raises(sqlite3.IntegrityError):
+            store.insert(study, (*found, found[0]))  # two of one number
+        assert store.tags() == []
+        assert store.experiments("t") == ()
+        assert store.events("t") == []
+
+
+BAD = {
+    "": "bad.tsv is empty: it must begin with the heading commit val_bpb",
+    "\n\n": "bad.tsv is empty",
+    HEADING: "a heading and no rows",
+    "a,b,c,d,e\n": "line 1: the heading has 1 columns; it must have 5, tab-separated",
+    SMALL.replace("memory_gb", "memory"): "line 1, column 3: the heading is 'memory' and must be",
+    SMALL.replace("val_bpb", "val bpb"): "line 1, column 2: 'val bpb' is not a metric's name",
+    SMALL.replace("1.450000", "fast"): "line 4, column val_bpb: 'fast' is no finite number",
+    SMALL.replace("1.450000", "nan"): "line 4, column val_bpb: 'nan' is no finite number",
+    SMALL.replace("40.0\tkeep\tsim", "lots\tkeep\tsim"): "line 6, column memory_gb: 'lots' is",
+    SMALL.replace("discard", "kept?"): "line 4, column status: 'kept\\?' is none of keep, discard",
+    SMALL.replace("wider", "wi\tder"): "line 3 has 6 tab-separated columns; it must have 5",
+    SMALL.replace("\tsimpler", ""): "line 6 has 4 tab-separated columns",
+    SMALL.replace("keep\tbase", "crash\tbase"): "line 2, column status: the first row is the",
+}
+
+
+@pytest.mark.parametrize("text", BAD, ids=list(BAD.values()))
+def test_a_bad_file_is_named_with_its_line_and_column(text: str) -> None:
+    with pytest.raises(StudyError, match=BAD[text]) as error:
+        read(text, "bad.tsv")
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_other_line_ends_a_byte_order_mark_and_empty_lines_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "log.tsv"
+    path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n\r\n").encode())
+    assert len(read(imports.read_text(path), "log.tsv").rows) == 6
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StudyError, match="no UTF-8 text"):
+        imports.read_text(path)
+
+
+def test_the_tag_comes_from_the_file() -> None:
+    names = ("overnight-125.tsv", "mar 8 (H100).tsv", "results.tsv", "日本.tsv", "..tsv")
+    found = [tag_of(Path(name)) for name in names]
+    assert found == ["overnight-125", "mar-8-H100", "imported", "imported", "imported"]
+
+
+def test_every_command_works_on_the_real_night(
+    tiny_lab: Path, night: Path, autoresearch: Call
+) -> None:
+    done = autoresearch(tiny_lab, "import", str(night))
+    assert "Study overnight-125: 125 experiments, 22 kept" in done.stdout
+    log = autoresearch(tiny_lab, "log").stdout
+    assert "7f2a65c" in log
+    assert "says nothing of times" in log
+    status = autoresearch(tiny_lab, "status").stdout
+    assert "overnight-125, imported from a log" in status
+    assert "time        not known" in status
+    status = json.loads(autoresearch(tiny_lab, "status", "--json").stdout)
+    assert (status["imported"], status["seconds"], status["best"]) == (True, None, 0.969686)
+    rows = json.loads(autoresearch(tiny_lab, "log", "--json").stdout)
+    assert len(rows) == 126
+    assert {row["started_at"] for row in rows} | {row["seconds"] for row in rows} == {None}
+    shown = autoresearch(tiny_lab, "show", "118").stdout
+    assert "0.969686" in shown
+    assert not re.search(r"started|seed", shown)
+    for words in (["--diff"], ["--log"], ["--talk"]):
+        autoresearch(tiny_lab, "show", "118", *words)
+    assert "overnight-125.tsv" in autoresearch(tiny_lab, "log", "--events").stdout
+
+
+def test_the_report_of_the_real_night_has_no_time_and_gives_the_log_back(
+    tiny_lab: Path, night: Path, autoresearch: Call
+) -> None:
+    autoresearch(tiny_lab, "import", str(night), "--tag", "mar8")
+    autoresearch(tiny_lab, "report", "--output", "out")
+    assert (tiny_lab / "out" / "results.tsv").read_text() == night.read_text()
+    for name in ("report.html", "report.md"):
+        page = (tiny_lab / "out" / name).read_text()
+        assert "says nothing of times" in page
+        assert not re.search(r"\b20[0-9][0-9]\b.*UTC|\d (hours|minutes|seconds)", page)
+        assert "git switch" not in page
+
+
+def test_an_imported_study_does_not_go_on(tiny_lab: Path, autoresearch: Call) -> None:
+    (tiny_lab / "log.tsv").write_text(SMALL)
+    autoresearch(tiny_lab, "import", "log.tsv", "--tag", "t")
+    for words in (["run", "--tag", "t"], ["try", "-m", "x", "--tag", "t"], ["report", "--final"]):
+        assert "was imported from a log" in autoresearch(tiny_lab, *words, code=2).stderr
+    done = autoresearch(tiny_lab, "run", "--experiments", "0")  # a new one, named after the day
+    assert "New study" in done.stdout
+    assert len(json.loads(autoresearch(tiny_lab, "log", "--json", "--tag", "t").stdout)) == 6
+    assert len(json.loads(autoresearch(tiny_lab, "log", "--json").stdout)) == 1  # the last one
+
+
+def test_the_command_says_what_is_wrong(tiny_lab: Path, autoresearch: Call) -> None:
+    (tiny_lab / "log.tsv").write_text(SMALL)
+    for words, said in (
+        (["nowhere.tsv"], "does not exist"),
+        (["log.tsv", "--tag", "a/b"], "cannot be a tag"),
+        (["log.tsv", "--direction", "up"], "is not one of"),
+        (["program.md"], "the heading has 1 columns"),
+    ):
+        assert said in autoresearch(tiny_lab, "import", *words, code=2).stderr
