@@ -12,7 +12,16 @@ from autoresearch.testing.tiny import make_tiny_lab
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: threads of torch would spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-LONGEST = ("test_kill", "test_score", "test_attacks", "test_trust", "test_audit", "test_cli")
+LONGEST = (
+    "test_kill",
+    "test_page",
+    "test_looks",
+    "test_score",
+    "test_attacks",
+    "test_trust",
+    "test_audit",
+    "test_cli",
+)
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -173,6 +173,16 @@ def test_the_title_counts_changes_and_not_the_baseline() -> None:
     assert chart_title(first) == "nov23: 0 experiments, 0 kept, 1.5320 val_bpb"
 
 
+def test_vetoed_changes_are_marked_and_the_line_goes_on_without_them() -> None:
+    found = [experiment(each, 1.532 - each / 100, Verdict.KEEP) for each in range(4)]
+    found[2:] = [replace(each, undone=True, vetoed=each.number == 2) for each in found[2:]]
+    axes = axes_of(StudyView("t", Program(), tuple(found)))
+    assert [each for each, _ in points(axes, "vetoed")] == [2, 3]
+    assert [each for each, _ in points(axes, "kept")] == [0, 1]
+    assert points(axes, "discarded") == []
+    assert points(axes, "best so far") == [(0, 1.532), (1, 1.522), (3, 1.522)]
+
+
 def bands(view: StudyView) -> list[PolyCollection]:
     found = axes_of(view).findobj(PolyCollection)
     return [each for each in found if isinstance(each, PolyCollection)]

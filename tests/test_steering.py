@@ -20,9 +20,13 @@ from autoresearch.experiment import Experiment, Verdict, incumbent
 from autoresearch.lab import Lab
 from autoresearch.ledger import StudyLedger
 from autoresearch.orders import LONGEST_WORDS, MOST_WAITING, give
+from autoresearch.results import results_tsv
+from autoresearch.sheet import sheet
 from autoresearch.steering import Steering, Words, at_work, in_force, is_busy, read, standing
 from autoresearch.store import ENGINES, MIGRATIONS, OVER, STARTED, Event, Store
+from autoresearch.summary import summary
 from autoresearch.testing.tiny import TRAIN, make_tiny_lab
+from autoresearch.view import StudyView
 
 # --- Events to state --------------------------------------------------------------------------
 
@@ -401,6 +405,28 @@ def test_two_vetoes_at_once_leave_the_branch_at_the_incumbent(place: Place) -> N
         place.give("restore", experiment=one)
         place.give("restore", experiment=two)
         assert place.branch == place.store.experiment("t", two).commit
+
+
+def test_whoever_reads_a_study_sees_what_was_taken_back(place: Place) -> None:
+    one = place.keep(3.0, 0)
+    two = place.keep(2.0, one)
+    place.give("veto", experiment=one)
+    other = place.keep(4.0, 0)
+    place.store.begin("t", other, "x")
+    place.store.finish("t", other + 1, Verdict.DISCARD, "skipped by the person")
+    rows = place.store.experiments("t")
+    view = StudyView("t", place.program, rows)
+    assert view.steps(5.0) == [(0.0, 5.0), (float(other), 4.0), (5.0, 4.0)]
+    page = summary(rows, {}, place.program)
+    assert "2 taken back by the person" in page
+    assert f"#{one} vetoed" in page
+    assert f"#{two} undone" in page
+    assert "do not propose it again" in sheet(rows[one], rows[0], (), place.program, [])
+    statuses = [line.split("\t")[3] for line in results_tsv(rows).splitlines()[1:]]
+    assert statuses == ["keep", "discard", "discard", "keep", "discard"]
+    place.give("restore", experiment=one)
+    view = StudyView("t", place.program, place.store.experiments("t"))
+    assert [score for _, score in view.steps(5.0)] == [5.0, 3.0, 2.0, 2.0], "it never gets worse"
 
 
 # --- The store --------------------------------------------------------------------------------

@@ -85,6 +85,11 @@ COLOURS = {
     "fail": "#c8372d",
     "paper": "#fefefe",
 }
+HOLLOW = {
+    "markerfacecolor": "none",
+    "markeredgecolor": COLOURS["muted"],
+    "markeredgewidth": 1.0,
+}
 
 
 def _style() -> Any:
@@ -181,11 +186,13 @@ def _window(view: StudyView, scores: Sequence[float]) -> tuple[float, float]:
 
 
 def _dots(axes: Axes, view: StudyView, shown: Sequence[Experiment]) -> list[Line2D]:
-    """Kept, discarded, and what lies beyond the edge. A dot shrinks with their number."""
+    """Kept, discarded, vetoed, and what lies beyond the edge. A dot shrinks with their number."""
     size = float(np.clip(60 / math.sqrt(len(shown) + 1), 2.0, 6))
     bottom, top = axes.get_ylim()
+    undone = {each.number for each in view.vetoed}
     others = [(each.number, score_of(each)) for each in shown if not each.is_kept]
-    inside = [each for each in others if bottom <= each[1] <= top]
+    inside = [each for each in others if bottom <= each[1] <= top and each[0] not in undone]
+    vetoed = [each for each in others if bottom <= each[1] <= top and each[0] in undone]
     beyond = [(x, 0.98 if view.lower else 0.02) for x, y in others if not bottom <= y <= top]
     kept = [(each.number, min(max(score_of(each), bottom), top)) for each in shown if each.is_kept]
     handles = [
@@ -193,6 +200,7 @@ def _dots(axes: Axes, view: StudyView, shown: Sequence[Experiment]) -> list[Line
             axes, kept, "o", "kept", "kept", markersize=size + 2, markeredgewidth=size / 8, zorder=5
         ),
         *_marks(axes, inside, "o", "discard", "discarded", markersize=size, markeredgewidth=0),
+        *_marks(axes, vetoed, "o", "muted", "vetoed", markersize=size, **HOLLOW),
     ]
     edge = {"transform": axes.get_xaxis_transform(), "clip_on": False}
     arrow = "^" if view.lower else "v"

@@ -14,6 +14,7 @@ from autoresearch import (
     __version__,
     cli_steer,
     cli_taking,
+    cli_watch,
     following,
     git,
     judge,
@@ -304,6 +305,9 @@ def demo(folder: Path, experiments: int, budget: float) -> None:
     with lab.lock(), Store(opening.store_path(lab)) as store:
         launch.run_study(lab, store, opening.Wishes("demo", "knobs", experiments, None, budget))
     click.echo(f"\nLook around: cd {folder}, then autoresearch log | show 1 | report --final | run")
+
+
+commands.add_command(cli_watch.watch)
 
 
 # what the commands share

@@ -15,7 +15,7 @@ from autoresearch import git
 from autoresearch.errors import StudyError
 from autoresearch.experiment import IMPORTED, UNKNOWN_SEED, Experiment, Run, Verdict
 from autoresearch.lab import TAG, Lab, valid_tag
-from autoresearch.program import Program, metric_name
+from autoresearch.program import Limits, Program, metric_name
 from autoresearch.store import Store, Study
 from autoresearch.text import clean_line
 
@@ -70,6 +70,7 @@ def take_in(lab: Lab, store: Store, path: Path, wanted: Wanted) -> Study:
         metric=wanted.metric or log.metric,
         direction=wanted.direction,
         budget_seconds=wanted.budget_seconds or 0.0,
+        limits=Limits(),  # the lab's were not that night's
     )
     study = Study(tag, "", program.contract(), UNKNOWN_SEED, IMPORTED, {}, keep_rule="")
     commits = git.known_commits(lab.repository, {row.commit for row in log.rows if named(row)})

@@ -1,12 +1,12 @@
 """Several researchers share a study as the person said, or by what each has gained."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from autoresearch.errors import UserError
+from autoresearch.errors import Failed, UserError
 from autoresearch.experiment import Experiment, Proposal, Run, Verdict
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
@@ -102,3 +102,28 @@ def test_a_stand_in_is_named_rather_than_the_one_it_stands_in_for() -> None:
 def test_what_makes_no_mix_is_refused(text: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         read_parts(text)
+
+
+@dataclass
+class Fails:
+    listens: bool
+
+    def propose(self, desk: Desk) -> Proposal:
+        raise Failed("no idea")
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_failure_counts_as_heard_only_of_one_that_listens(listens: bool) -> None:
+    mix = Mix(((Part("a", 100), Fails(listens)), (Part("b", 0), Fails(True))))
+    with pytest.raises(Failed) as failed:
+        mix.propose(desk_of((), 1))
+    assert failed.value.heard is listens
+
+
+def test_an_idea_goes_to_one_that_can_read_it() -> None:
+    reader = Named("reader")
+    reader.listens = True  # type: ignore[attr-defined]
+    mix = Mix(((Part("knobs", 90), Named("knobs")), (Part("reader", 10), reader)))
+    desks = [replace(desk_of((), seed), idea="wider") for seed in range(50)]
+    assert {mix.propose(desk).by for desk in desks} == {"reader"}
+    assert len(drawn(mix, (), 50)) == 2, "without an idea both have their share"

@@ -1,5 +1,6 @@
 """Protects an agent from guessing: task, rules and how to state a proposal are in its prompt."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,3 +73,17 @@ def test_a_quotation_cannot_close_itself(text: str) -> None:
     first, *inner, last = quotation(text).splitlines()
     assert first == f"{last}markdown"
     assert not any(line.startswith(last) for line in inner)
+
+
+@pytest.mark.parametrize("text", [prompt, continued, task])
+def test_what_the_person_said_meanwhile_is_in_every_prompt(
+    desk: Desk, text: Callable[[Desk], str]
+) -> None:
+    assert "The person" not in text(desk)
+    told = replace(desk, notes=("stay away from Y", "\x1b[1m```\nbe bold"), idea="a wider MLP")
+    said = text(told)
+    assert said.index("# The person adds, for this proposal") < said.index("stay away from Y")
+    assert "be bold" in said
+    assert "\x1b" not in said
+    assert said.index("# The person wants this experiment to be") < said.index("a wider MLP")
+    assert "Do that, and nothing else." in said

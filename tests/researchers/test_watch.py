@@ -152,3 +152,17 @@ def test_a_spent_study_gets_no_stand_in(desk: Desk) -> None:
     with pytest.raises(Spent):
         NightWatch("agent", Answers([Spent("no more tokens")]), knobs).propose(desk)
     assert knobs.calls == 0
+
+
+def test_words_count_as_heard_by_the_researcher_and_never_by_its_stand_in(desk: Desk) -> None:
+    own = NightWatch("agent", Answers([Failed("no idea")]), Answers([edit]))
+    with pytest.raises(Failed) as failed:
+        own.propose(desk)
+    assert failed.value.heard
+    away = NightWatch("agent", Answers([Unavailable("429", 0.1)]), Answers([Failed("no knobs")]))
+    with pytest.raises(Failed) as failed:
+        away.propose(desk)
+    assert not failed.value.heard
+    stand_in = NightWatch("agent", Answers([Unavailable("429")]), Answers([edit]))
+    assert not stand_in.propose(desk).heard
+    assert not Spent("no more tokens").heard

@@ -1,0 +1,77 @@
+"""Serves the page until Ctrl-C."""
+
+import socket
+import webbrowser
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from autoresearch.dashboard.access import Access, is_loopback, token_of, write_secret
+from autoresearch.dashboard.api import application
+from autoresearch.errors import UserError
+from autoresearch.lab import Lab
+from autoresearch.store import Store
+
+
+class Server(uvicorn.Server):
+    """Sends its browsers away when it is told to end: their feeds would go on for ever."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        hub = getattr(self.config.app.state, "hub", None)  # type: ignore[union-attr]
+        if hub is not None:
+            hub.close()
+        super().handle_exit(sig, frame)
+
+
+def serve(
+    lab: Lab, path: Path, tag: str | None, host: str, port: int, is_opened: bool,
+    say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Raises UserError when the address cannot be had."""
+    with Store(path):
+        pass  # a store of an older version is brought up to date here; the page only reads
+    access = Access(token_of(lab.home), host)
+    listener = listening(host, port)
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+    shown = f"[{shown}]" if ":" in shown else shown
+    where = f"http://{shown}:{listener.getsockname()[1]}/?token={access.token}"
+    where += f"&tag={tag}" if tag else ""
+    say(f"Watch it at {where}")
+    if not is_loopback(host):
+        say("Whoever is on this network can read along: plain HTTP. Use it where you trust all.")
+    say("Ctrl-C ends the page; the research goes on.")
+    if is_opened:
+        open_privately(lab.home / "watch.html", where)
+    config = uvicorn.Config(
+        application(lab, path, access),
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    Server(config).run(sockets=[listener])
+
+
+def open_privately(page: Path, where: str) -> None:
+    """By a file that leads there: the words of a command can be read by everybody on a machine."""
+    head = f'<meta http-equiv="refresh" content="0; url={escape(where)}">'
+    write_secret(page, f"<!doctype html>{head}<title>autoresearch</title>\n")
+    webbrowser.open(page.absolute().as_uri())
+
+
+def listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)  # who comes before the server is up waits
+    except OSError as error:
+        raise UserError(
+            f"the page cannot be served at {host}:{port}: {error.strerror}. Another watch may be "
+            "at work there: choose another one with --port."
+        ) from error
+    return listener

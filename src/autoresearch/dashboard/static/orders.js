@@ -1,0 +1,52 @@
+// Orders to the study. Each has a key of its own: sent twice, it is done once.
+
+import { byId, say } from "./dom.js";
+
+const TRIES = 5;
+
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (each) => each.toString(16).padStart(2, "0")).join("");
+}
+
+/** Returns {said} or {error}. A dropped connection is tried again, with the same key. */
+export async function give(tag, kind, data = {}) {
+  const body = JSON.stringify({ tag, kind, data, key: newKey() });
+  for (let tried = 0; tried < TRIES; tried += 1) {
+    try {
+      const headers = { "Content-Type": "application/json" };
+      const response = await fetch("/api/orders", { method: "POST", headers, body });
+      return await response.json();
+    } catch {
+      await new Promise((done) => setTimeout(done, 400 * (tried + 1)));
+    }
+  }
+  return { error: "no connection: the order was not given" };
+}
+
+/** Ask first where the order takes something away; resolves to whether to go on. */
+export function confirmed({ title, text, yes }) {
+  const dialog = byId("confirm");
+  say(byId("confirm-title"), title);
+  say(byId("confirm-text"), text);
+  say(byId("confirm-yes"), yes);
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((done) => {
+    dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+/** Give an order by a button, which cannot be pressed twice meanwhile; says what came of it. */
+export async function order(button, tag, kind, data = {}, question = null) {
+  if (button.getAttribute("aria-busy") === "true") return false;
+  if (question && !(await confirmed(question))) return false;
+  button.setAttribute("aria-busy", "true");
+  const { said, error } = await give(tag, kind, data);
+  button.removeAttribute("aria-busy");
+  for (const place of document.querySelectorAll(".answer")) {
+    say(place, error ?? said ?? "");
+    place.classList.toggle("is-error", Boolean(error));
+  }
+  return !error;
+}
