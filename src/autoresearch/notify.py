@@ -7,6 +7,7 @@ time, and can neither hold it up nor end it.
 """
 
 import json
+import math
 import os
 import queue
 import select
@@ -25,6 +26,7 @@ from autoresearch.errors import UserError
 from autoresearch.text import clean_line
 
 SECONDS = 30.0  # for one command
+SLACK_SECONDS = 5.0  # until one that was killed is gone
 MOST_WAITING = 20  # more at a time are not said
 TAIL_BYTES = 2**14  # of what it prints
 Facts = Mapping[str, str | float | int | None]
@@ -59,6 +61,7 @@ class Notifier:
     seconds: float = SECONDS
     _waiting: "queue.Queue[Facts]" = field(default_factory=lambda: queue.Queue(MOST_WAITING))
     _thread: threading.Thread | None = None
+    _last: float = math.inf  # nothing runs after that
     _failure: str = ""
     _is_told: bool = False
 
@@ -80,17 +83,19 @@ class Notifier:
         return f"--notify: {self._failure}; said once, the study goes on"
 
     def finish(self) -> None:
-        """Wait until everything is said, as long as one command may take."""
-        deadline = time.monotonic() + self.seconds + 1.0
-        while self._waiting.unfinished_tasks and time.monotonic() < deadline:
+        """Wait until everything is said, as long as one command may take; then nothing is left."""
+        self._last = time.monotonic() + self.seconds
+        while self._waiting.unfinished_tasks and time.monotonic() < self._last + SLACK_SECONDS:
             time.sleep(0.05)
 
     def _work(self) -> None:
         while True:
             facts = self._waiting.get()
             try:
-                failure = call(self.words, facts, self.folder, self.seconds)
-                self._failure = self._failure or failure
+                seconds = min(self.seconds, self._last - time.monotonic())
+                if seconds > 0:
+                    failure = call(self.words, facts, self.folder, seconds)
+                    self._failure = self._failure or failure
             finally:
                 self._waiting.task_done()
 
@@ -113,7 +118,7 @@ def call(words: tuple[str, ...], facts: Facts, folder: Path, seconds: float) -> 
     finally:
         end(process)
     if is_late:
-        return f"{name} was stopped after {seconds:g} s"
+        return f"{name} was stopped after {seconds:.3g} s"
     if not process.returncode:
         return ""
     words_of_it = clean_line(tail.decode(errors="replace").strip().rpartition("\n")[2])
