@@ -1,6 +1,7 @@
 """What several test files use: a tiny lab, and the command line as a person calls it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from autoresearch.testing.tiny import make_tiny_lab
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: threads of torch would spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job: what we start
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # must not be deaf to Ctrl-C, too
 LONGEST = (
     "test_kill",
     "test_page",

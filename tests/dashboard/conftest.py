@@ -16,7 +16,7 @@ from tests.dashboard.parts import PATIENCE
 Open = Callable[..., Any]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: it keeps an event loop at work in this process
 def browser() -> Iterator[Any]:
     if not CHROMIUM:
         pytest.skip("THE PAGE IS NOT TESTED: no chromium here; .ci/run installs it")
