@@ -42,7 +42,7 @@ def committed(lab: Lab, history: tuple[Experiment, ...]) -> tuple[Experiment, ..
     text, commits = TRAIN.read_text(), dict[int, str]()
     for each in history:
         if each.commit is not None:
-            changed = text.replace("MATRIX_LR = 0.02", f"MATRIX_LR = {each.number / 1000}")
+            changed = text.replace("MATRIX_LR = 0.03", f"MATRIX_LR = {each.number / 1000}")
             onto = commits[each.parent] if each.parent is not None else lab.head()
             commits[each.number] = lab.snapshot({"train.py": changed.encode()}, "x", onto)
             (logs / f"{each.number:04d}.txt").write_text("step 1 of 1000: loss 3.21\n" * 1000)

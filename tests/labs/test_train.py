@@ -19,7 +19,7 @@ KEYS = (
 CONFIG = {
     "vocab_size": 300, "seq_len": 64, "depth": 3, "width": 64, "head_dim": 32, "kv_group": 1,
     "mlp_ratio": 4, "windows": "SSL", "short_window": 16, "value_every": 2, "ngram_rows": 4096,
-    "softcap": 15.0, "rope_base": 10_000.0,
+    "matches": 3, "softcap": 15.0, "rope_base": 10_000.0,
 }  # fmt: skip
 VARIANTS = {
     "default": {},
@@ -27,6 +27,7 @@ VARIANTS = {
     "shared keys": {"kv_group": 2},
     "all long": {"windows": "L"},
     "no n-grams": {"ngram_rows": 0},
+    "no matches": {"matches": 0},
     "no fitting window": {"short_window": 48},
     "narrow window": {"short_window": 4, "windows": "S", "depth": 4},
     "wide MLP": {"mlp_ratio": 1, "value_every": 4},
@@ -314,6 +315,15 @@ def test_the_loss_of_a_model_is_that_of_its_logits(train: ModuleType) -> None:
     assert first == pytest.approx(second, abs=2e-3)
     for a, b in zip(mine, plain, strict=True):  # in bf16, where the CPU has it
         assert (a - b).norm() <= 0.05 * b.norm() + 1e-6
+
+
+def test_matches_say_where_the_last_tokens_stood_before(train: ModuleType) -> None:
+    ids = torch.tensor([[5, 6, 7, 5, 6, 9]])
+    found = train.matches(ids, 3)[0]
+    assert found.shape == (3, 6, 6)
+    where = [found[n, 4].nonzero().flatten().tolist() for n in range(3)]
+    assert where == [[2, 5], [2, 5], []]  # behind "6", behind "5 6"; "7 5 6" is new
+    assert not found[:, :, 0].any()  # before the first token stands none
 
 
 @pytest.mark.parametrize("shape", [(2, 32, 32), (1, 64, 16), (3, 16, 64)])

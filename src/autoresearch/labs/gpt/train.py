@@ -50,13 +50,14 @@ WINDOWS = "SSL"  # attention of each layer, repeated: S short, L long; one of: L
 SHORT_WINDOW = 128  # tokens that a short layer looks back; range: 32 to 1024, power of 2
 VALUE_EVERY = 2  # every n-th layer, counted from the last, adds a value embedding; range: 1 to 4
 NGRAM_ROWS = None  # rows of each n-gram table; one of: 0, 4096, 8192, 16384, 32768, 65536
+MATCHES = None  # longest run of tokens that attention finds again by itself; one of: 0, 1, 2, 3
 SOFTCAP = 15.0  # logits stay within +-SOFTCAP; range: 5 to 60
 ROPE_BASE = 10_000.0  # slowest rotary wavelength, about; range: 1000 to 1000000, log
 
 # Optimization
 BATCH_TOKENS = None  # tokens of an optimizer step; range: 1024 to 1048576, power of 2
 MICRO_ROWS = None  # rows that go through the model at once; fixed
-MATRIX_LR = 0.02  # Muon, for the matrices of the layers
+MATRIX_LR = 0.03  # Muon, for the matrices of the layers
 EMBEDDING_LR = 0.3  # AdamW, for token and value embeddings
 NGRAM_LR = 0.1  # lazy Adam, for the n-gram embeddings
 HEAD_LR = 0.02  # AdamW, for the output head
@@ -91,6 +92,7 @@ def sizes(device):
             "WIDTH": 128,
             "HEAD_DIM": 64,
             "NGRAM_ROWS": 32768,
+            "MATCHES": 3,
             "BATCH_TOKENS": 2048,
             "MICRO_ROWS": 8,
         }
@@ -100,6 +102,7 @@ def sizes(device):
             "WIDTH": 256,
             "HEAD_DIM": 64,
             "NGRAM_ROWS": 0,
+            "MATCHES": 0,
             "BATCH_TOKENS": 2**15,
             "MICRO_ROWS": 16,
         }
@@ -111,6 +114,7 @@ def sizes(device):
             "WIDTH": 512,
             "HEAD_DIM": 128,
             "NGRAM_ROWS": 0,
+            "MATCHES": 0,
             "BATCH_TOKENS": 2**18,
             "MICRO_ROWS": rows,
         }
@@ -173,8 +177,9 @@ def rotate(x, cos, sin):
     return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1)
 
 
-def attend(q, k, v, window, mask):
+def attend(q, k, v, window, mask, bias=None):
     """Causal attention over the last `window` tokens, own one included. All are [B, heads, T, D].
+    `bias` [B, heads, T, T] is added to the scores of a window as long as the row.
 
     A window shorter than the row is cut in blocks that see themselves and the block before, so
     the work falls with the window and no special kernel is needed.
@@ -187,9 +192,10 @@ def attend(q, k, v, window, mask):
         bias = mask.repeat(heads, 1, 1)
         y = F.scaled_dot_product_attention(*(t.flatten(1, 2) for t in (q, k, v)), attn_mask=bias)
     elif q.is_cuda:
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        full = {"is_causal": True} if bias is None else {"attn_mask": mask + bias}
+        y = F.scaled_dot_product_attention(q, k, v, **full)
     else:  # small heads on a CPU: two plain matrix products beat the fused kernel
-        scores = mask + (q @ k.transpose(-1, -2)) * dim**-0.5
+        scores = (mask if bias is None else mask + bias) + (q @ k.transpose(-1, -2)) * dim**-0.5
         y = scores.softmax(-1) @ v
     return y.reshape(batch, heads, time, dim)
 
@@ -204,6 +210,21 @@ def window_mask(time, window, device, dtype):
     blocks = torch.arange(time // window, device=device)[:, None, None]
     band = band & ((j >= window) | (blocks > 0))
     return torch.zeros(band.shape, device=device, dtype=dtype).masked_fill(~band, -torch.inf)
+
+
+def matches(ids, longest):
+    """[batch, longest, i, j]: whether the 1, 2, ... tokens before j are those that end at i.
+
+    What came after them is a good guess at what comes now. Attention learns that by itself, but
+    late, and when depends on the seed (induction heads, Olsson et al. 2022; n-gram heads, Akyurek
+    et al. 2024).
+    """
+    found = []
+    for n in range(1, longest + 1):
+        ends = ngram_rows(ids, n, 2**20)
+        before = F.pad(ends, (1, 0), value=-1)[:, :-1]
+        found.append(ends[:, :, None] == before[:, None, :])
+    return torch.stack(found, dim=1)
 
 
 class Block(nn.Module):
@@ -224,13 +245,15 @@ class Block(nn.Module):
         has_value = (config["depth"] - 1 - layer) % config["value_every"] == 0
         self.value = nn.Embedding(config["vocab_size"], kv_width) if has_value else None
         self.gate = nn.Linear(32, self.kv_heads, bias=False) if has_value else None
+        longest = config["matches"] if layer == config["depth"] - 1 else 0  # it sees everything
+        self.match = nn.Parameter(torch.zeros(self.heads, longest)) if longest else None
         self.shift = nn.Parameter(torch.zeros(2, width))  # how much of the token before k and v see
 
-    def forward(self, x, ids, cos, sin, window, mask):
-        x = x + self.attention(norm(x), ids, cos, sin, window, mask)
+    def forward(self, x, ids, cos, sin, window, mask, found):
+        x = x + self.attention(norm(x), ids, cos, sin, window, mask, found)
         return x + self.down(F.relu(self.up(norm(x))).square())
 
-    def attention(self, x, ids, cos, sin, window, mask):
+    def attention(self, x, ids, cos, sin, window, mask, found):
         batch, time, _ = x.shape
         before = F.pad(x, (0, 0, 1, -1))
         shift = self.shift.to(x.dtype)
@@ -244,7 +267,10 @@ class Block(nn.Module):
         q, k = rotate(norm(q), cos, sin), rotate(norm(k), cos, sin)
         if self.kv_heads < self.heads:
             k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
-        y = attend(q * 1.2, k * 1.2, v, window, mask)
+        bias = None
+        if self.match is not None:
+            bias = torch.einsum("hn,bnij->bhij", self.match.to(q.dtype), found)
+        y = attend(q * 1.2, k * 1.2, v, window, mask, bias)
         return self.out(y.transpose(1, 2).reshape(batch, time, -1))
 
 
@@ -283,6 +309,12 @@ class GPT(nn.Module):
             if block.value is not None:
                 nn.init.uniform_(block.value.weight, -bound, bound)
                 nn.init.zeros_(block.gate.weight)
+            if block.match is not None:  # one head is born copying what followed a match
+                block.match[0] = torch.tensor([2.0, 3.0, 3.0])[: self.config["matches"]]
+                if block.value is not None:
+                    nn.init.normal_(block.value.weight, std=0.5)
+                    nn.init.zeros_(block.v.weight)
+                    nn.init.eye_(block.out.weight)
 
     def window(self, layer, time):
         """Tokens that a layer looks back; the last layer always sees everything."""
@@ -342,10 +374,12 @@ class GPT(nn.Module):
         """All blocks: what is compiled, since sparse gradients above it cannot be."""
         first, dtype = x, x.dtype
         cos, sin, masks = self.positions(ids.size(1), ids.device, dtype)
+        longest = self.config["matches"]
+        found = matches(ids, longest).to(dtype) if longest else None
         for layer, block in enumerate(self.blocks):
             x = self.resid_scale[layer].to(dtype) * x + self.first_scale[layer].to(dtype) * first
             window = self.window(layer, ids.size(1))
-            x = block(x, ids, cos, sin, window, masks[window])
+            x = block(x, ids, cos, sin, window, masks[window], found)
         return norm(x)
 
 
@@ -452,14 +486,13 @@ def optimizers(model):
         if n.split(".")[0] in ("q", "k", "v", "out", "up", "down")
     ]
     values = [b.value.weight for b in model.blocks if b.value is not None]
-    small = [b.gate.weight for b in model.blocks if b.gate is not None] + [
-        b.shift for b in model.blocks
-    ]
+    gates = [b.gate.weight for b in model.blocks if b.gate is not None]
+    small = [p for b in model.blocks for p in (b.shift, b.match) if p is not None]
     scale = (model.config["width"] / 512) ** -0.5
     groups = [
         {"params": [model.embed.weight, *values], "lr": EMBEDDING_LR},
         {"params": [model.head.weight], "lr": HEAD_LR * scale},
-        {"params": [model.resid_scale, model.first_scale, *small], "lr": SCALAR_LR},
+        {"params": [model.resid_scale, model.first_scale, *gates, *small], "lr": SCALAR_LR},
     ]
     adam = torch.optim.AdamW(groups, betas=(BETA1, BETA2), eps=1e-10, weight_decay=0.0, fused=True)
     chosen = [Muon(matrices, MATRIX_LR), adam]
@@ -501,8 +534,8 @@ def main():
         "vocab_size": corpus.vocab_size, "seq_len": corpus.seq_len, "depth": size["DEPTH"],
         "width": size["WIDTH"], "head_dim": size["HEAD_DIM"], "kv_group": KV_GROUP,
         "mlp_ratio": MLP_RATIO, "windows": WINDOWS, "short_window": SHORT_WINDOW,
-        "value_every": VALUE_EVERY, "ngram_rows": size["NGRAM_ROWS"], "softcap": SOFTCAP,
-        "rope_base": ROPE_BASE,
+        "value_every": VALUE_EVERY, "ngram_rows": size["NGRAM_ROWS"], "matches": size["MATCHES"],
+        "softcap": SOFTCAP, "rope_base": ROPE_BASE,
     }  # fmt: skip
     model = build(config).to(device)
     chosen = optimizers(model)
