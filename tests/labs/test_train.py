@@ -322,7 +322,7 @@ def test_matches_say_where_the_last_tokens_stood_before(train: ModuleType) -> No
     found = train.matches(ids, 3)[0]
     assert found.shape == (3, 6, 6)
     where = [found[n, 4].nonzero().flatten().tolist() for n in range(3)]
-    assert where == [[2, 5], [2, 5], []]  # behind "6", behind "5 6"; "7 5 6" is new
+    assert where == [[2, 5], [2, 5], [5]]  # behind "6" and "5 6"; 5 is its own, and not seen yet
     assert not found[:, :, 0].any()  # before the first token stands none
 
 

@@ -107,7 +107,7 @@ def test_a_good_answer_becomes_the_change(bench: Bench, provider: str) -> None:
     with serving(GOOD, provider=provider) as (server, oneshot):
         proposal = oneshot.propose(desk)
     assert proposal == Proposal(
-        "X 1.0 -> 2.0", "The loss is lower nearer to 3. Expected: -3 (val_bpb)"
+        "X 1.0 -> 2.0", "The loss is lower nearer to 3. Expected: -3 (val_bpb)", heard=True
     )
     assert edited(desk) == TRAIN.replace("X = 1.0 ", "X = 2.0 ")
     assert (bench.ledger.usages, bench.ledger.models) == ([ONCE], ["scripted"])
