@@ -67,7 +67,7 @@ class Study:
     @property
     def is_lower(self) -> bool:
         """Whether a lower score is better."""
-        return self.program.direction == "lower"
+        return self.program.is_lower
 
     @property
     def memory(self) -> Memory:

@@ -126,7 +126,7 @@ def evidence(study: Study, history: tuple[Experiment, ...], runs: tuple[Score, .
     best = incumbent(history, lower=study.is_lower)
     rival = Incumbent(best.number, scored(best)) if best else None
     noise = measured(scored(each) for each in history)
-    return Evidence(runs, rival, noise, study.program.direction == "lower")
+    return Evidence(runs, rival, noise, study.program.is_lower)
 
 
 def known_of(study: Study, history: tuple[Experiment, ...], splits: str) -> judge.Known:

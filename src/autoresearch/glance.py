@@ -65,7 +65,7 @@ class Glance:
 
     @property
     def best(self) -> Experiment | None:
-        return incumbent(self.experiments, lower=self.program.direction == "lower")
+        return incumbent(self.experiments, lower=self.program.is_lower)
 
     @property
     def gain(self) -> float | None:
@@ -75,7 +75,7 @@ class Glance:
         first, best = self.baseline.score, self.best.score
         if first is None or best is None:
             return None
-        return first - best if self.program.direction == "lower" else best - first
+        return first - best if self.program.is_lower else best - first
 
     @property
     def seconds(self) -> float:
@@ -133,7 +133,7 @@ class Glance:
 
     def running_best(self) -> list[float]:
         """The best score after each finished experiment, as a gain over the baseline."""
-        sign, best, found = (-1 if self.program.direction == "lower" else 1), -math.inf, []
+        sign, best, found = (-1 if self.program.is_lower else 1), -math.inf, []
         first = self.baseline.score if self.baseline else None
         if first is None:
             return []

@@ -110,7 +110,7 @@ class Herald:
 
     def _incumbent(self) -> Experiment | None:
         experiments = self.store.experiments(self.tag)
-        return incumbent(experiments, lower=self.program.direction == "lower")
+        return incumbent(experiments, lower=self.program.is_lower)
 
     def _say(self, event: str, text: str, number: int | None = None) -> None:
         best = self._incumbent()

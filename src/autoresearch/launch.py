@@ -85,7 +85,7 @@ def study_of(
         write_whole(folder / "results.tsv", results_tsv(store.experiments(tag)))
 
     watcher = terminal.watcher(Console(highlight=False), opened.program, after_each)
-    tier, lower = sandbox.best_tier(), opened.program.direction == "lower"
+    tier, lower = sandbox.best_tier(), opened.program.is_lower
     return Study(
         tag, lab, store, opened.program, researcher, name, Greedy(lower=lower), LocalRunner(tier),
         watcher, opening.interpreter(lab), opened.row.seed, stop,
@@ -203,7 +203,7 @@ def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> N
 
 def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
     """Score the baseline's and the incumbent's models on the sealed text, and say what it gave."""
-    stop, lower = Stop(), program.direction == "lower"
+    stop, lower = Stop(), program.is_lower
     best = incumbent(store.experiments(tag), lower=lower)
     sealed, python = store.final(tag) is None, opening.interpreter(lab)
     with lab.lock(), stopping(stop, lambda: None):

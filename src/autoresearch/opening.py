@@ -195,7 +195,7 @@ def hand_edit(lab: Lab, store: Store, tag: str, program: Program) -> HandEdit:
     Raises StudyError when there is no edit, or when it touches lines that a kept change touched.
     """
     experiments = store.experiments(tag)
-    best = incumbent(experiments, lower=program.direction == "lower")
+    best = incumbent(experiments, lower=program.is_lower)
     if best is None or best.commit is None:
         raise StudyError(f"study {tag} has no baseline yet: `autoresearch run` it first")
     kept = [each for each in experiments if each.is_kept and each.commit and each is not best]

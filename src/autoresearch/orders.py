@@ -93,7 +93,7 @@ def _follow(lab: Lab, store: Store, tag: str, program: Program) -> str:
     """Git's branch goes to the incumbent of now; words about both. Inside the order's transaction,
     so that of two people, and an engine, the last one's branch stands."""
     experiments = store.experiments(tag)
-    best = incumbent(experiments, lower=program.direction == "lower")
+    best = incumbent(experiments, lower=program.is_lower)
     if best is None or best.commit is None:
         return ""
     words = f"; the best is now {_named(best) if best.number else 'the baseline'}"

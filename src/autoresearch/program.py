@@ -186,9 +186,14 @@ class Program:
                 "autoresearch made it. Start a new study with another tag."
             ) from error
 
+    @property
+    def is_lower(self) -> bool:
+        """Whether a lower score is better."""
+        return self.direction == "lower"
+
     def is_better(self, score: float, than: float) -> bool:
         """Whether a score beats another, strictly, in the metric's direction. NaN never does."""
-        return score < than if self.direction == "lower" else score > than
+        return score < than if self.is_lower else score > than
 
 
 def _plain(item: Any) -> Any:

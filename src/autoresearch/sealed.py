@@ -41,7 +41,7 @@ class Opener:
         if found := self.store.final(self.tag):
             return found
         experiments = self.store.experiments(self.tag)
-        best = incumbent(experiments, lower=self.program.direction == "lower")
+        best = incumbent(experiments, lower=self.program.is_lower)
         if best is None or best.number == 0:
             raise StudyError(
                 f"study {self.tag} has kept nothing yet: its sealed text stays sealed until there "

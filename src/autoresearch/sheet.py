@@ -92,7 +92,7 @@ def _facts(each: Experiment, parent: Experiment | None, program: Program) -> str
 def _gain(each: Experiment, program: Program) -> str:
     if each.delta is None:
         return ""
-    gain = -each.delta if program.direction == "lower" else each.delta
+    gain = -each.delta if program.is_lower else each.delta
     return f"; gain {signed(gain)} against the best of its moment"
 
 

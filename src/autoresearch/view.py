@@ -45,7 +45,7 @@ class StudyView:
     @property
     def lower(self) -> bool:
         """Whether a lower score is better."""
-        return self.program.direction == "lower"
+        return self.program.is_lower
 
     @cached_property
     def closed(self) -> tuple[Experiment, ...]:

@@ -86,7 +86,7 @@ def study_facts(
         "keep_rule": row.keep_rule,
         "seed": row.seed,
         "metric": program.metric,
-        "lower": program.direction == "lower",
+        "lower": program.is_lower,
         "budget_seconds": program.budget_seconds,
         "editable": program.editable,
         "locked": program.locked,

@@ -131,7 +131,7 @@ def quotation(text: str) -> str:
 
 
 def _best(desk: Desk) -> Experiment:
-    return incumbent(desk.history, lower=desk.program.direction == "lower") or desk.parent
+    return incumbent(desk.history, lower=desk.program.is_lower) or desk.parent
 
 
 def _named(experiment: Experiment, program: Program) -> str:

@@ -42,7 +42,7 @@ class Finished:
 
     @property
     def best(self) -> Experiment:
-        best = incumbent(self.history, lower=self.program.direction == "lower")
+        best = incumbent(self.history, lower=self.program.is_lower)
         assert best is not None
         return best
 
