@@ -1,12 +1,16 @@
-"""Seed-to-seed spread of the default train.py. `python benchmarks/seeds.py [20 [5 [STEPS]]]`
+"""Seed-to-seed spread of the default train.py, or of a change to it.
+
+    python benchmarks/seeds.py [20 [5 [STEPS]]] [NAME=VALUE ...]
 
 Trains the reference lab by hand with fresh seeds (budget in seconds, number of seeds) and prints
 each score with its number of steps, then mean and standard deviation. On a machine whose speed
 varies, the number of steps varies too, and with it the score; with STEPS every run does exactly so
-many steps, on a schedule of steps, which leaves the spread that is the seed's alone.
+many steps, on a schedule of steps, which leaves the spread that is the seed's alone. NAME=VALUE
+sets a constant of train.py.
 """
 
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -38,12 +42,25 @@ def one(folder: Path, seed: int, budget: str, steps: str) -> dict[str, str]:
     return dict(line.replace(" ", "").split(":", 1) for line in summary)
 
 
+def change(script: Path, changes: dict[str, str]) -> None:
+    """Set constants of a script."""
+    text = script.read_text()
+    for name, value in changes.items():
+        text, found = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", text)
+        if not found:
+            raise SystemExit(f"train.py has no constant {name}")
+    script.write_text(text)
+
+
 def main() -> None:
-    budget, count, steps = (*sys.argv[1:], *["20", "5", ""][len(sys.argv) - 1 :])[:3]
+    given = [word for word in sys.argv[1:] if "=" not in word]
+    changes = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+    budget, count, steps = (*given, *["20", "5", ""][len(given) :])[:3]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file in ("prepare.py", "train.py"):
             shutil.copyfile(LAB / file, folder / file)
+        change(folder / "train.py", changes)
         argv = [sys.executable, "prepare.py"]
         subprocess.run(argv, cwd=folder, check=True, capture_output=True)
         scores = []

@@ -1,8 +1,8 @@
 """Make the example reports again: `python docs/examples/make.py [--into FOLDER]`
 
 overnight-125    its results.tsv, imported into a new lab and reported on by the command line
-demo             its night.json: what the report read of that study, when it was taken by
-                 `python docs/examples/make.py --take LAB`, LAB being the folder of a demo
+demo, recipe     their night.json: what the report read of that study, when it was taken by
+                 `python docs/examples/make.py --take demo LAB`, LAB being the folder of its lab
 """
 
 import json
@@ -25,20 +25,23 @@ from autoresearch.store import Store
 from autoresearch.view import StudyView
 
 HERE = Path(__file__).parent
-NIGHT = HERE / "demo" / "night.json"
+TAKEN = ("demo", "recipe")
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--take", type=Path, help="the folder of a demo to take the night from")
+    parser.add_argument("--take", nargs=2, metavar=("NAME", "LAB"), help="take a lab's last night")
     parser.add_argument("--into", type=Path, default=HERE)
     wanted = parser.parse_args()
     if wanted.take:
-        NIGHT.parent.mkdir(exist_ok=True)
-        NIGHT.write_text(json.dumps(to_json(taken(wanted.take)), indent=1) + "\n")
+        name, lab = wanted.take
+        night = HERE / name / "night.json"
+        night.parent.mkdir(exist_ok=True)
+        night.write_text(json.dumps(to_json(taken(Path(lab))), indent=1) + "\n")
     overnight(wanted.into / "overnight-125")
     first_night(wanted.into / "first-night")
-    demo(wanted.into / "demo")
+    for name in TAKEN:
+        again(name, wanted.into)
 
 
 def overnight(folder: Path) -> None:
@@ -54,9 +57,11 @@ def autoresearch(folder: Path, *words: str) -> None:
     subprocess.run([sys.executable, "-m", "autoresearch", *words], cwd=folder, check=True)
 
 
-def demo(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    morning.write_view(of_json(json.loads(NIGHT.read_text())), folder)
+def again(name: str, into: Path) -> None:
+    """The report of a night that was taken."""
+    (into / name).mkdir(parents=True, exist_ok=True)
+    facts = json.loads((HERE / name / "night.json").read_text())
+    morning.write_view(of_json(facts), into / name)
 
 
 def first_night(folder: Path) -> None:

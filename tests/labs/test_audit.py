@@ -453,7 +453,7 @@ def test_the_lab_of_the_package_is_scored(place: Place, train: ModuleType) -> No
     config = {
         "depth": 2, "width": 64, "head_dim": 32, "kv_group": 1, "mlp_ratio": 2, "windows": "SSL",
         "short_window": 128, "value_every": 2, "ngram_rows": 4096, "matches": 2,
-        "softcap": 15.0, "rope_base": 10_000.0,
+        "match_bonus": 2.7, "softcap": 15.0, "rope_base": 10_000.0,
     }  # fmt: skip
     torch.manual_seed(0)
     model = train.build(place.config(config))

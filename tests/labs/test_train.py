@@ -10,17 +10,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from .conftest import Lab, modules, prose, summary
+from .conftest import FILES, Lab, modules, prose, summary
 
 KEYS = (
     "val_bpb training_seconds total_seconds peak_memory_mb mfu_percent total_tokens_M num_steps "
     "num_params_M depth"
 )
 CONFIG = {
-    "vocab_size": 300, "seq_len": 64, "depth": 3, "width": 64, "head_dim": 32, "kv_group": 1,
-    "mlp_ratio": 4, "windows": "SSL", "short_window": 16, "value_every": 2, "ngram_rows": 4096,
-    "matches": 3, "softcap": 15.0, "rope_base": 10_000.0,
+    "vocab_size": 300, "depth": 3, "width": 64, "head_dim": 32, "kv_group": 1, "mlp_ratio": 4,
+    "windows": "SSL", "short_window": 16, "value_every": 2, "ngram_rows": 4096, "matches": 3,
+    "match_bonus": 2.7, "softcap": 15.0, "rope_base": 10_000.0,
 }  # fmt: skip
+SIZE = {"EMBEDDING_LR": 0.3, "NEWTON_STEPS": 5, "SEQ_LEN": 64, "BATCH_TOKENS": 512, "MICRO_ROWS": 8}
 VARIANTS = {
     "default": {},
     "one layer": {"depth": 1},
@@ -28,6 +29,7 @@ VARIANTS = {
     "all long": {"windows": "L"},
     "no n-grams": {"ngram_rows": 0},
     "no matches": {"matches": 0},
+    "no soft cap": {"softcap": 0},
     "no fitting window": {"short_window": 48},
     "narrow window": {"short_window": 4, "windows": "S", "depth": 4},
     "wide MLP": {"mlp_ratio": 1, "value_every": 4},
@@ -130,7 +132,7 @@ def test_a_model_that_gives_no_numbers_is_not_scored(
 ) -> None:
     lab = Lab(tmp_path / "lab")
     script = lab.folder / "train.py"
-    logits = "cap * torch.tanh(logits / cap)"  # training computes its loss elsewhere
+    logits = "self.head.weight.to(features.dtype)).float()"  # training computes its loss elsewhere
     assert logits in script.read_text()
     script.write_text(script.read_text().replace(logits, f'{logits} * float("nan")'))
     source, cache = trained[0].folder / "small.txt", trained[0].cache
@@ -139,6 +141,22 @@ def test_a_model_that_gives_no_numbers_is_not_scored(
     assert done.stderr.endswith("not scored: the model's losses are not finite numbers\n")
     assert "Traceback" not in done.stderr
     assert "val_bpb" not in done.stdout
+
+
+def test_a_budget_too_short_for_a_step_says_so(trained: tuple[Lab, str]) -> None:
+    lab, _ = trained
+    done = lab.run("train.py", SOURCE="small.txt", BUDGET=0.01)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "the budget is too short for a single step"
+    assert "val_bpb" not in done.stdout
+
+
+def test_figures_follow_from_the_model_and_its_tokens(trained: tuple[Lab, str]) -> None:
+    found = {name: float(value) for name, value in summary(trained[1].partition("---")[2]).items()}
+    assert found["total_tokens_M"] == pytest.approx(found["tokens"] / 1e6, abs=0.06)
+    assert found["num_params_M"] == pytest.approx(found["num_params"] / 1e6, abs=0.06)
+    assert found["tokens"] == 2048 * found["num_steps"]
+    assert 0 < found["mfu_percent"] < 100
 
 
 def test_importing_trains_nothing(tmp_path: Path) -> None:
@@ -168,9 +186,8 @@ def test_the_same_seed_and_steps_give_the_same_losses(trained: tuple[Lab, str]) 
 def losses(prepare: ModuleType, train: ModuleType, corpus, steps: int = 8) -> list[float]:
     """The loss of each of the first steps, at a speed of one step in ten of the run."""
     torch.manual_seed(prepare.SEED)
-    sizes = {"vocab_size": corpus.vocab_size, "seq_len": corpus.seq_len, "short_window": 128}
-    model = train.build(CONFIG | sizes)
-    chosen = train.optimizers(model)
+    model = train.build(CONFIG | {"vocab_size": corpus.vocab_size, "short_window": 128})
+    chosen = train.optimizers(model, SIZE)
     run = prepare.Run(corpus, corpus.tokens("train.bin"), 1.0, 0.0, Path(), None)
     batches, found = run.batches(2, corpus.seq_len), []
     for step in range(steps):
@@ -213,7 +230,8 @@ def test_a_model_maps_ids_to_logits(train: ModuleType, name: str) -> None:
         assert logits.shape == (2, time, 300)
         assert logits.dtype == torch.float32
         assert logits.isfinite().all()
-        assert logits.abs().max() <= CONFIG["softcap"]
+        cap = (CONFIG | VARIANTS[name])["softcap"]
+        assert not cap or logits.abs().max() <= cap
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -261,22 +279,31 @@ def test_the_same_weights_come_back_from_the_artifact(
 @pytest.mark.parametrize("window", [4, 16, 32])
 def test_windowed_attention_is_masked_full_attention(train: ModuleType, window: int) -> None:
     q, k, v = torch.randn(3, 2, 2, 64, 8, generator=torch.Generator().manual_seed(1))
-    found = train.attend(q, k, v, window, train.window_mask(64, window, "cpu", torch.float32))
     back = torch.arange(64)[:, None] - torch.arange(64)[None, :]
     seen = (back >= 0) & (back < window)
-    torch.testing.assert_close(found, F.scaled_dot_product_attention(q, k, v, attn_mask=seen))
+    wanted = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+    torch.testing.assert_close(train.attend(q, k, v, window), wanted)
 
 
 def test_a_long_window_is_causal_attention(train: ModuleType) -> None:
     q, k, v = torch.randn(3, 2, 2, 64, 8, generator=torch.Generator().manual_seed(1))
-    found = train.attend(q, k, v, 64, train.window_mask(64, 64, "cpu", torch.float32))
-    torch.testing.assert_close(found, F.scaled_dot_product_attention(q, k, v, is_causal=True))
+    wanted = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    torch.testing.assert_close(train.attend(q, k, v, 64), wanted)
+
+
+def test_a_bonus_is_for_the_scores_of_the_first_head(train: ModuleType) -> None:
+    q, k, v, bonus = torch.randn(4, 2, 2, 64, 8, generator=torch.Generator().manual_seed(1))
+    bonus = bonus @ bonus.mT
+    mask = torch.zeros(2, 2, 64, 64)
+    mask[:, 0] = bonus[:, 0]
+    mask += torch.full((64, 64), -torch.inf).triu(1)
+    wanted = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    torch.testing.assert_close(train.attend(q, k, v, 64, bonus[:, 0]), wanted)
 
 
 def test_rotary_scores_depend_on_distance_alone(train: ModuleType) -> None:
-    cos, sin, _ = train.build(CONFIG).positions(64, torch.device("cpu"), torch.float32)
     q, k = torch.randn(2, 32, generator=torch.Generator().manual_seed(2))
-    turned_q, turned_k = train.rotate(q.expand(64, 32), cos, sin), train.rotate(k, cos, sin)
+    turned_q, turned_k = (train.rotate(each.expand(64, 32), 10_000) for each in (q, k))
     scores = turned_q @ turned_k.T
     torch.testing.assert_close(scores[1:, 1:], scores[:-1, :-1], atol=1e-4, rtol=1e-4)
 
@@ -286,17 +313,19 @@ def test_rotary_scores_depend_on_distance_alone(train: ModuleType) -> None:
 # ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("cap", [15.0, 0])
 @pytest.mark.parametrize("tokens", [1, 511, 1300])
-def test_the_capped_loss_is_cross_entropy_with_its_gradients(
-    train: ModuleType, tokens: int
+def test_the_chunked_loss_is_cross_entropy_with_its_gradients(
+    train: ModuleType, tokens: int, cap: float
 ) -> None:
     chance = torch.Generator().manual_seed(3)
     features = torch.randn(tokens, 48, generator=chance, requires_grad=True)
     weight = torch.randn(300, 48, generator=chance, requires_grad=True)
     targets = torch.randint(300, (tokens,), generator=chance)
-    plain = F.cross_entropy(15 * torch.tanh(features @ weight.T / 15), targets)
+    logits = features @ weight.T
+    plain = F.cross_entropy(cap * torch.tanh(logits / cap) if cap else logits, targets)
     wanted = torch.autograd.grad(3 * plain, (features, weight))
-    found = train.CappedLoss.apply(features, weight, targets, 15.0)
+    found = train.ChunkedLoss.apply(features, weight, targets, cap)
     torch.testing.assert_close(found, plain)
     for mine, its in zip(torch.autograd.grad(3 * found, (features, weight)), wanted, strict=True):
         torch.testing.assert_close(mine, its, atol=1e-6, rtol=1e-3)
@@ -317,21 +346,35 @@ def test_the_loss_of_a_model_is_that_of_its_logits(train: ModuleType) -> None:
         assert (a - b).norm() <= 0.05 * b.norm() + 1e-6
 
 
-def test_matches_say_where_the_last_tokens_stood_before(train: ModuleType) -> None:
-    ids = torch.tensor([[5, 6, 7, 5, 6, 9]])
-    found = train.matches(ids, 3)[0]
-    assert found.shape == (3, 6, 6)
-    where = [found[n, 4].nonzero().flatten().tolist() for n in range(3)]
-    assert where == [[2, 5], [2, 5], [5]]  # behind "6" and "5 6"; 5 is its own, and not seen yet
+def test_matches_count_the_last_tokens_that_stood_before(train: ModuleType) -> None:
+    found = train.matches(torch.tensor([[5, 6, 7, 5, 6, 9]]), 3)
+    assert found.shape == (1, 6, 6)
+    assert found[0, 4].tolist() == [0, 0, 2, 0, 0, 3]  # behind "5 6"; 5 is its own, not seen yet
+    assert train.matches(torch.tensor([[1, 2, 3, 4, 1, 2, 3]]), 4)[0, 6, 3].item() == 3
     assert not found[:, :, 0].any()  # before the first token stands none
 
 
-@pytest.mark.parametrize("shape", [(2, 32, 32), (1, 64, 16), (3, 16, 64)])
+def test_a_fresh_model_looks_where_a_run_of_tokens_stood_before(train: ModuleType) -> None:
+    """It copies what came after a run of tokens when they come again: untrained, but for a head
+    that reads what the values of the first 32 channels say, and nothing else."""
+    torch.manual_seed(0)
+    model = train.build(CONFIG | {"depth": 1, "ngram_rows": 0})
+    with torch.no_grad():
+        model.blocks[0].resid_scale.zero_()
+        model.blocks[0].first_scale.zero_()
+        model.head.weight.zero_()[:, :32] = model.blocks[0].value.weight[:, :32]
+    ids = random_ids(1, 30)
+    again = torch.cat([ids, ids[:, :20]], dim=1)
+    said = model(again).argmax(-1)[0]
+    assert (said[34:49] == again[0, 35:50]).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("shape", [(2, 32, 32), (1, 64, 16), (3, 48, 32)])
 def test_orthogonal_has_singular_values_near_one(
     train: ModuleType, shape: tuple[int, int, int]
 ) -> None:
     matrices = torch.randn(shape, generator=torch.Generator().manual_seed(4))
-    found = train.orthogonal(matrices)
+    found = train.orthogonal(matrices, 5)
     assert found.shape == matrices.shape
     values = torch.linalg.svdvals(found.float())
     assert 0.5 < values.median() < 1.5
@@ -345,13 +388,16 @@ def test_every_parameter_has_exactly_one_optimizer(train: ModuleType) -> None:
     for changes in VARIANTS.values():
         model = train.build(CONFIG | changes)
         taken = [
-            p for o in train.optimizers(model) for group in o.param_groups for p in group["params"]
+            p
+            for optimizer in train.optimizers(model, SIZE)
+            for group in optimizer.param_groups
+            for p in group["params"]
         ]
         assert sorted(map(id, taken)) == sorted(map(id, model.parameters()))
 
 
 def test_the_schedule_rises_holds_and_falls(train: ModuleType) -> None:
-    chosen = train.optimizers(train.build(CONFIG))
+    chosen = train.optimizers(train.build(CONFIG), SIZE)
     group = chosen[0].param_groups[0]
     rates = []
     for progress in (0.0, train.WARMUP_RATIO / 2, 0.2, 1 - train.WARMDOWN_RATIO, 0.8, 1.0):
@@ -362,24 +408,91 @@ def test_the_schedule_rises_holds_and_falls(train: ModuleType) -> None:
     assert group["momentum"] == pytest.approx(train.MOMENTUM)
 
 
+def test_a_matrix_and_its_transpose_are_updated_alike(train: ModuleType) -> None:
+    tall = torch.nn.Parameter(torch.zeros(32, 8))
+    wide = torch.nn.Parameter(torch.zeros(8, 32))
+    muon = train.Muon([tall, wide], 0.1, 5)
+    tall.grad = torch.randn(32, 8, generator=torch.Generator().manual_seed(5))
+    wide.grad = tall.grad.mT.clone()
+    muon.step()
+    assert tall.abs().max() > 0
+    torch.testing.assert_close(tall, 2 * wide.mT)  # sqrt(32 / 8) is the tall one's rate
+
+
+def test_the_lazy_adam_moves_the_rows_that_were_used(train: ModuleType) -> None:
+    bag = torch.nn.EmbeddingBag(6, 4, mode="sum", sparse=True)
+    torch.nn.init.zeros_(bag.weight)
+    adam = train.LazyAdam(bag.weight, 0.1)
+    for _ in range(2):
+        adam.zero_grad()
+        pulled = bag(torch.tensor([[1, 1, 3]]))
+        (pulled * torch.tensor([1.0, 2.0, -1.0, 2.0])).sum().backward()
+        adam.step()
+    used = bag.weight.detach().abs().sum(1) > 0
+    assert used.tolist() == [False, True, False, True, False, False]
+    direction = torch.tensor([1.0, 2.0, -1.0, 2.0]) / math.sqrt(2.5)  # of unit mean square
+    for row in (1, 3):  # whether a row is used once or twice, its step has the same length
+        torch.testing.assert_close(bag.weight[row].detach(), -0.2 * direction, atol=1e-4, rtol=1e-3)
+
+
 def test_warming_up_leaves_no_trace(train: ModuleType) -> None:
     torch.manual_seed(0)
     model = train.build(CONFIG)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    chosen = train.optimizers(model)
+    chosen = train.optimizers(model, SIZE)
+    corpus, shapes = SimpleNamespace(vocab_size=300), []
 
-    def accumulate(batches: Iterator) -> None:
-        model.loss(*next(batches)).backward()
-
-    def update(step: int, progress: float) -> None:
-        train.schedule(chosen, 0.5, step)
+    def step(batches: Iterator, *_: object) -> None:
+        x, y = next(batches)
+        shapes.append(x.shape)
+        model.loss(x, y).backward()
+        train.schedule(chosen, 0.5, 1)
         for optimizer in chosen:
             optimizer.step()
 
-    corpus = SimpleNamespace(vocab_size=300, seq_len=64)
-    train.warm_up(model, chosen, accumulate, update, corpus, 2, "cpu")
+    assert train.warm_up(model, chosen, step, corpus, SIZE, "cpu") == 8
+    assert shapes == [(8, 64)]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(optimizer.state for optimizer in chosen)
+
+
+def test_out_of_memory_halves_the_rows_and_says_so(
+    train: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A device whose memory holds two rows, as far as the training step can tell."""
+    model = train.build(CONFIG)
+    chosen, tried = train.optimizers(model, SIZE), []
+
+    def step(batches: Iterator, *_: object) -> None:
+        x, y = next(batches)
+        tried.append(len(x))
+        model.loss(x, y).backward()
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    corpus = SimpleNamespace(vocab_size=300)
+    assert train.warm_up(model, chosen, step, corpus, SIZE, "cpu") == 2
+    assert tried == [8, 4, 2]
+    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "out of memory"
+    ] * 2
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_what_does_not_fit_at_all_ends_the_run(train: ModuleType) -> None:
+    model = train.build(CONFIG)
+
+    def step(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        train.warm_up(model, [], step, SimpleNamespace(vocab_size=300), SIZE, "cpu")
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        train.warm_up(model, [], broken, SimpleNamespace(vocab_size=300), SIZE, "cpu")
 
 
 # ------------------------------------------------------------------------------------------------
@@ -387,62 +500,168 @@ def test_warming_up_leaves_no_trace(train: ModuleType) -> None:
 # ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("device", ["cpu", "mps"])
-def test_sizes_of_a_device_make_a_model(train: ModuleType, device: str) -> None:
-    check_sizes(train, train.sizes(device))
+class OnGpu(torch.Tensor):
+    """A tensor that says it lies on a GPU (CUDA's name is ROCm's, too)."""
+
+    is_cuda = property(lambda _: True)
 
 
-def test_sizes_follow_the_time_of_a_run(train: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train.prepare, "BUDGET_SECONDS", 20.0)
-    assert train.sizes("cpu")["DEPTH"] == 1
-    monkeypatch.setattr(train, "SIZED_FOR", 300)
-    assert train.sizes("cpu")["DEPTH"] == 2
+@pytest.mark.parametrize("window", [4, 16, 64])
+@pytest.mark.parametrize("has_bonus", [False, True])
+def test_a_gpus_attention_is_that_of_a_cpu(train: ModuleType, window: int, has_bonus: bool) -> None:
+    q, k, v = torch.randn(3, 2, 2, 64, 8, generator=torch.Generator().manual_seed(1))
+    bonus = torch.randn(2, 64, 64) if has_bonus and window == 64 else None
+    found = train.attend(*(each.as_subclass(OnGpu) for each in (q, k, v)), window, bonus)
+    assert isinstance(found, OnGpu)
+    torch.testing.assert_close(
+        found.as_subclass(torch.Tensor), train.attend(q, k, v, window, bonus)
+    )
 
 
-@pytest.mark.parametrize("gigabytes", [4, 8, 16, 24, 80, 141, 192])
-def test_sizes_follow_the_memory_of_a_gpu(
-    train: ModuleType, gigabytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+GPUS = {  # name: dense bf16 TFLOP/s of its data sheet, GB
+    "NVIDIA H200": (989.5, 141),
+    "NVIDIA H100 80GB HBM3": (989.5, 80),
+    "NVIDIA H100 PCIe": (756.5, 80),
+    "NVIDIA A100-SXM4-80GB": (312, 80),
+    "NVIDIA A10G": (125, 24),
+    "NVIDIA L4": (121, 24),
+    "NVIDIA L40S": (362, 48),
+    "NVIDIA GeForce RTX 4090": (165.2, 24),
+    "NVIDIA GeForce RTX 3090": (71, 24),
+    "Tesla T4": (8.1, 16),  # it has no bf16: what its fp32 does
+    "AMD Instinct MI300X": (1307, 192),
+}
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, name: str, gigabytes: float) -> None:
     facts = SimpleNamespace(total_memory=gigabytes * 2**30)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: facts)
-    size = train.sizes("cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_a_gpu_is_known_by_its_name(
+    train: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tera, gigabytes = GPUS[name]
+    pretend(monkeypatch, name, gigabytes)
+    assert train.prepare.speed.__wrapped__("cuda") == pytest.approx(tera * 1e12)
+    assert train.prepare.memory_gb("cuda") == gigabytes
+    monkeypatch.setattr(train.prepare, "speed", train.prepare.speed.__wrapped__)
+    monkeypatch.setattr(train.prepare, "BUDGET_SECONDS", 300.0)
+    size = train.sizes("cuda", 2048)
     check_sizes(train, size)
-    assert size["MICRO_ROWS"] <= max(4, gigabytes / 0.55)
+    assert 4 <= size["DEPTH"] <= 9
+    assert size["SEQ_LEN"] == 2048
+
+
+def test_larger_devices_get_larger_models(
+    train: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train.prepare, "memory_gb", lambda _: 80.0)
+    monkeypatch.setattr(train.prepare, "BUDGET_SECONDS", 300.0)
+    found = []
+    for tera in (0.1, 0.4, 3, 20, 70, 165, 312, 989.5, 2250):
+        monkeypatch.setattr(train.prepare, "speed", lambda _, tera=tera: tera * 1e12)
+        found.append(train.sizes("cuda", 2048))
+        check_sizes(train, found[-1])
+    for name in ("DEPTH", "WIDTH", "BATCH_TOKENS", "SEQ_LEN"):
+        values = [size[name] for size in found]
+        assert values == sorted(values)
+    large = found[-2]  # what the original's 125 experiments ended with, on this device
+    assert (large["DEPTH"], large["WIDTH"], large["BATCH_TOKENS"]) == (9, 512, 2**18)
+
+
+@pytest.mark.parametrize("gigabytes", [4, 8, 16, 24, 80, 192])
+def test_rows_at_once_follow_the_memory_of_a_gpu(
+    train: ModuleType, gigabytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, "NVIDIA H100", gigabytes)
+    monkeypatch.setattr(train.prepare, "BUDGET_SECONDS", 300.0)
+    size = train.sizes("cuda", 2048)
+    check_sizes(train, size)
+    assert 1 <= size["MICRO_ROWS"] <= gigabytes / 0.55  # GB that the original's rows take
+
+
+def test_sizes_of_a_cpu_follow_its_cores_and_the_time(
+    train: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train.prepare, "speed", lambda _: 4.4e11)  # two cores with bf16
+    depths = []
+    for seconds in (20.0, 60.0, 300.0, 28_800.0):
+        monkeypatch.setattr(train.prepare, "BUDGET_SECONDS", seconds)
+        size = train.sizes("cpu", 512)
+        check_sizes(train, size)
+        depths.append(size["DEPTH"])
+        assert size["SEQ_LEN"] == 256 or seconds > 300
+    assert depths == [1, 1, 2, 5]
+    monkeypatch.setattr(train, "SIZED_FOR", 300)
+    assert train.sizes("cpu", 512)["DEPTH"] == 2
+
+
+def test_a_mac_gets_no_sparse_tables(train: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sparse gradients do not exist there, however short the run."""
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12 * 2**30)
+    monkeypatch.setattr(train.prepare, "speed", lambda _: 4e12)  # of an M-series chip, about
+    assert train.prepare.memory_gb("mps") == 12
+    for seconds in (20.0, 300.0):
+        monkeypatch.setattr(train.prepare, "BUDGET_SECONDS", seconds)
+        size = train.sizes("mps", 512)
+        check_sizes(train, size)
+        assert size["NGRAM_ROWS"] == 0
+
+
+def test_a_constant_that_is_set_stays(train: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "SOFTCAP", 0)
+    monkeypatch.setattr(train, "NGRAM_ROWS", 0)
+    monkeypatch.setattr(train, "MICRO_ROWS", 2)
+    size = train.sizes("cpu", 512)
+    assert (size["SOFTCAP"], size["NGRAM_ROWS"], size["MICRO_ROWS"]) == (0, 0, 2)
 
 
 def check_sizes(train: ModuleType, size: dict[str, int]) -> None:
     assert None not in size.values()
-    unset = {name for name, value in train.constants().items() if value is None}
+    unset = {name for name, v in train.prepare.constants(vars(train)).items() if v is None}
     assert unset - {"SIZED_FOR"} <= set(size)
     assert size["WIDTH"] % size["HEAD_DIM"] == 0
-    assert size["BATCH_TOKENS"] % size["MICRO_ROWS"] == 0
+    for name in ("BATCH_TOKENS", "SEQ_LEN", "MICRO_ROWS"):
+        assert size[name] & (size[name] - 1) == 0
     assert size["NGRAM_ROWS"] & (size["NGRAM_ROWS"] - 1) == 0
+    assert train.build(
+        {name.lower(): {**vars(train), **size}[name] for name in train.SHAPE} | {"vocab_size": 300}
+        if size["WIDTH"] <= 128
+        else CONFIG
+    )
 
 
-@pytest.mark.parametrize(
-    ("name", "tera"),
-    [
-        ("NVIDIA H100 80GB HBM3", 989.5),
-        ("NVIDIA H100 PCIe", 756.5),
-        ("NVIDIA H200", 989.5),
-        ("NVIDIA A100-SXM4-80GB", 312),
-        ("NVIDIA A10G", 125),
-        ("NVIDIA L4", 121),
-        ("NVIDIA L40S", 362),
-        ("NVIDIA GeForce RTX 4090", 165.2),
-        ("AMD Instinct MI300X", 1307),
-        ("Some other card", math.inf),  # then mfu_percent is 0, not a wrong number
-    ],
-)
-def test_a_gpu_is_known_by_its_name(
-    train: ModuleType, name: str, tera: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
-    assert train.peak_flops("cuda") == pytest.approx(tera * 1e12)
+def test_this_machines_speed_and_memory_are_measured(prepare: ModuleType) -> None:
+    assert 1e9 < prepare.timed_speed("cpu", size=512) < 1e15
+    assert 1e10 < prepare.speed("cpu") < 1e15
+    assert 50 < prepare.peak_memory_mb("cpu") < 1e6
+    assert 0.5 < prepare.memory_gb("cpu") < 1e5
+    assert prepare.fast_dtype("cpu") in (torch.float32, torch.bfloat16)
+    assert prepare.fast_dtype("mps") is torch.float32
 
 
-def test_this_machines_speed_and_memory_are_measured(train: ModuleType) -> None:
-    assert 1e9 < train.peak_flops("cpu") < 1e15
-    assert 50 < train.peak_memory_mb("cpu") < 1e6
-    assert train.precision("cpu") in (torch.float32, torch.bfloat16)
-    assert train.precision("mps") is torch.float32
+def test_a_device_that_is_a_step_ahead_stops_a_step_earlier(prepare: ModuleType) -> None:
+    run = prepare.Run(SimpleNamespace(), None, 60.0, 0.0, Path(), None)
+    run._steps, run._last = [25.0] * 8, run._start  # as if steps took so long
+    assert not run.over()
+    run._steps = [25.0] * 8
+    run._pending = [("a loss", "an event that has not come")]
+    assert not run.over()
+    run._steps = [35.0] * 8
+    assert run.over()
+    run._pending = []
+    assert not run.over()
+
+
+def test_an_unknown_gpu_is_timed(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, "Some other card", 24)
+    monkeypatch.setattr(prepare, "timed_speed", lambda device: {"cuda": 5e13}[device])
+    assert prepare.speed.__wrapped__("cuda") == 5e13
+
+
+def test_the_script_fits_one_sitting() -> None:
+    assert len((FILES / "train.py").read_text().splitlines()) <= 500

@@ -40,6 +40,7 @@ import base64
 import contextlib
 import ctypes
 import fcntl
+import functools
 import hashlib
 import importlib.util
 import inspect
@@ -49,6 +50,7 @@ import math
 import os
 import platform
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -993,6 +995,7 @@ class Run:
         self._tokens, self._reserve = tokens, reserve
         self._folder, self._harness = folder, harness
         self._steps = []  # seconds of the last few steps
+        self._pending = []  # (loss, event) of steps that a GPU still works on
         self._logged = 0.0
         self._start = self._last = time.monotonic()
 
@@ -1010,7 +1013,28 @@ class Run:
         now = time.monotonic()
         self._steps = [*self._steps[-7:], now - self._last]
         self._last = now
-        return self.seconds + max(self._steps) + self._reserve > self.budget_seconds
+        steps = 1 + len(self._pending)
+        return self.seconds + steps * max(self._steps) + self._reserve > self.budget_seconds
+
+    def wait(self, loss):
+        """Come back when the device has done the step that gave this loss: the clock must see the
+        device's time, not the queue's. A GPU stays one step ahead, or it would wait for the host:
+        there it is the step before, and that one's loss comes back, in the host's memory."""
+        import torch
+
+        if loss.device.type == "mps":
+            torch.mps.synchronize()
+        if loss.device.type != "cuda":
+            return loss
+        copy, done = torch.zeros((), pin_memory=True), torch.cuda.Event()
+        copy.copy_(loss, non_blocking=True)
+        done.record()
+        self._pending.append((copy, done))
+        if len(self._pending) == 1:
+            return loss
+        copy, done = self._pending.pop(0)
+        done.synchronize()
+        return copy
 
     def batches(self, batch, time, device="cpu"):
         """Endless (inputs, targets), int64 [batch, time]: every row once an epoch, in an order
@@ -1051,16 +1075,26 @@ class Run:
         line = f"step {step:6d} | loss {loss:.4f} | {rate:10,.0f} tokens/s | {left:5.0f} s left"
         print(f"\r{line}", end="", file=sys.stderr, flush=True)
 
-    def submit(self, model, config, settings=None, **figures):
+    def submit(self, model, config, settings=None, flops=None, **figures):
         """Hand the model over; the clock stops when the artifact is complete.
 
-        `settings` are the resolved hyperparameters, for the record; `figures` are numbers that
-        train.py wants to be known, such as num_steps. Prints the summary. By hand it is scored
-        now, by another process; a harness scores it itself, later. Returns val_bpb, or None where
-        a harness is the judge.
+        `settings` are the resolved hyperparameters, for the record; `flops` is the arithmetic that
+        training took; `figures` are numbers that train.py wants to be known, such as num_steps and
+        tokens. Prints the summary. By hand it is scored now, by another process; a harness scores
+        it itself, later. Returns val_bpb, or None where a harness is the judge.
         """
+        if figures.get("num_steps") == 0:
+            raise SystemExit("the budget is too short for a single step")
         write_artifact(model, config, self._folder)
-        figures = {"training_seconds": self.seconds, **figures}
+        seconds, device = self.seconds, find_device()
+        count = sum(parameter.numel() for parameter in model.parameters())
+        found = {"training_seconds": seconds, "peak_memory_mb": peak_memory_mb(device)}
+        if flops is not None:
+            found["mfu_percent"] = 100 * flops / seconds / speed(device)
+        if "tokens" in figures:
+            found["total_tokens_M"] = figures["tokens"] / 1e6
+        found |= {"num_params": count, "num_params_M": count / 1e6}
+        figures = found | figures
         val_bpb = None
         if not self._harness:
             print(file=sys.stderr)
@@ -1492,6 +1526,26 @@ def keep_memory():
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
+def free_memory(device):
+    """What torch keeps for later, given back."""
+    import torch
+
+    if device != "cpu":
+        {"cuda": torch.cuda, "mps": torch.mps}[device].empty_cache()
+
+
+# ------------------------------------------------------------------------------------------------
+# The device
+# ------------------------------------------------------------------------------------------------
+
+PEAK_TFLOPS = {  # dense bf16 (T4: fp32), from the makers' data sheets
+    "H200": 989.5, "H100 PCIe": 756.5, "H100": 989.5, "B200": 2250, "A100": 312, "A10": 125,
+    "A10G": 125, "L40S": 362, "L4": 121, "RTX 5090": 209.5, "RTX 4090": 165.2, "RTX 3090": 71,
+    "T4": 8.1, "MI300X": 1307,
+}  # fmt: skip
+CORE_FLOPS = {True: 2.2e11, False: 6e10}  # of a CPU's core, about: with bf16 products, without
+
+
 def find_device():
     """cuda (also ROCm's name), mps or cpu."""
     import torch
@@ -1499,6 +1553,76 @@ def find_device():
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@functools.cache
+def fast_dtype(device):
+    """bf16 where the device multiplies it fast, else fp32."""
+    import torch
+
+    if device == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        cpuinfo = Path("/proc/cpuinfo")
+        flags = cpuinfo.read_text() if device == "cpu" and cpuinfo.exists() else ""
+        fast = "avx512_bf16" in flags or "amx_bf16" in flags
+        fast = fast and torch.backends.mkldnn.is_available()
+    return torch.bfloat16 if fast else torch.float32
+
+
+@functools.cache
+def speed(device):
+    """FLOP/s that the device could do at best. A GPU is known by its name, or timed; a CPU's cores
+    are counted: other programs would disturb a timing, and a model's size may hang on it."""
+    import torch
+
+    if device == "cpu":
+        return torch.get_num_threads() * CORE_FLOPS[fast_dtype(device) is torch.bfloat16]
+    name = torch.cuda.get_device_name(0) if device == "cuda" else ""
+    known = (tera for part, tera in PEAK_TFLOPS.items() if re.search(rf"\b{part}\b", name))
+    return next(known, 0) * 1e12 or timed_speed(device)
+
+
+def timed_speed(device, size=4096):
+    """FLOP/s of a matrix product, the best of a few."""
+    import torch
+
+    a = torch.randn(size, size, device=device, dtype=fast_dtype(device))
+    best = math.inf
+    for _ in range(6):
+        began = time.monotonic()
+        (a @ a)[0, 0].item()
+        best = min(best, time.monotonic() - began)
+    return 2 * size**3 / best
+
+
+def memory_gb(device):
+    """What a model may fill, GB of 2^30 bytes."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.get_device_properties(0).total_memory / 2**30
+    if device == "mps":
+        return torch.mps.recommended_max_memory() / 2**30
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def peak_memory_mb(device):
+    """The most that was in use so far, MB of 2^20 bytes."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    if device == "mps":
+        return torch.mps.driver_allocated_memory() / 2**20
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (2**20 if platform.system() == "Darwin" else 2**10)
+
+
+def constants(names):
+    """The hyperparameters of a module's globals(): what is written in capitals."""
+    kinds = (bool, int, float, str, type(None))
+    return {k: v for k, v in names.items() if k.isupper() and isinstance(v, kinds)}
 
 
 # ------------------------------------------------------------------------------------------------

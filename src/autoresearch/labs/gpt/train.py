@@ -21,22 +21,16 @@ built and warm, trains until the run is over, and ends with run.submit(). The sc
 submitted weights alone: nothing printed here counts.
 """
 
-import functools
 import math
-import platform
 import re
-import resource
-import time
-from pathlib import Path
+import sys
 
 import prepare
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-# ------------------------------------------------------------------------------------------------
-# Hyperparameters: None means what sizes() finds right for the device
-# ------------------------------------------------------------------------------------------------
+# Hyperparameters: None means what sizes() finds right for the device and the time -----------------
 
 SIZED_FOR = None  # seconds of training that sizes() has in mind, None: the budget; fixed
 
@@ -45,186 +39,135 @@ DEPTH = None  # layers; range: 1 to 24
 WIDTH = None  # channels, a multiple of HEAD_DIM; range: 64 to 2048, multiple of 64
 HEAD_DIM = None  # channels of an attention head; one of: 32, 64, 128
 KV_GROUP = 1  # query heads that share one key-value head; one of: 1, 2
-MLP_RATIO = 4  # hidden channels of the MLP per channel of the model; range: 1 to 8
-WINDOWS = "SSL"  # attention of each layer, repeated: S short, L long; one of: L, SL, SSL, SSSL
-SHORT_WINDOW = 128  # tokens that a short layer looks back; range: 32 to 1024, power of 2
+MLP_RATIO = None  # hidden channels of the MLP per channel of the model; range: 1 to 8
+WINDOWS = "SSSSL"  # attention of each layer, repeated: S short, L long; one of: L, SL, SSL, SSSSL
+SHORT_WINDOW = 256  # tokens that a short layer looks back; range: 32 to 1024, power of 2
 VALUE_EVERY = 2  # every n-th layer, counted from the last, adds a value embedding; range: 1 to 4
-NGRAM_ROWS = None  # rows of each n-gram table; one of: 0, 4096, 8192, 16384, 32768, 65536
-MATCHES = None  # longest run of tokens that attention finds again by itself; one of: 0, 1, 2, 3
-SOFTCAP = 15.0  # logits stay within +-SOFTCAP; range: 5 to 60
-ROPE_BASE = 10_000.0  # slowest rotary wavelength, about; range: 1000 to 1000000, log
+NGRAM_ROWS = None  # rows of the table for each of 2-, 3-, 4-grams; one of: 0, 16384, 32768, 65536
+MATCHES = None  # longest run of tokens that attention finds again by itself; range: 0 to 6
+MATCH_BONUS = 2.7  # score that one head gives a place for each token that matches; range: 1 to 6
+SOFTCAP = None  # logits stay within +-SOFTCAP, 0: anywhere; one of: 0, 10, 15, 20, 30
+ROPE_BASE = None  # slowest rotary wavelength, about; range: 1000 to 1000000, log
 
 # Optimization
+SEQ_LEN = None  # tokens of a training row; one of: 128, 256, 512, 1024, 2048
 BATCH_TOKENS = None  # tokens of an optimizer step; range: 1024 to 1048576, power of 2
 MICRO_ROWS = None  # rows that go through the model at once; fixed
 MATRIX_LR = 0.03  # Muon, for the matrices of the layers
-EMBEDDING_LR = 0.3  # AdamW, for token and value embeddings
+EMBEDDING_LR = None  # AdamW, for token and value embeddings
 NGRAM_LR = 0.1  # lazy Adam, for the n-gram embeddings
-HEAD_LR = 0.02  # AdamW, for the output head
+HEAD_LR = 0.005  # AdamW, for the output head of a model 512 wide
 SCALAR_LR = 0.05  # AdamW, for scalars and gates
 MATRIX_DECAY = 0.1  # weight decay of the matrices, falling to 0 over the run
+NEWTON_STEPS = None  # of Muon's orthogonalisation; range: 2 to 6
 MOMENTUM = 0.95  # Muon's, reached after MOMENTUM_WARMUP steps
 MOMENTUM_WARMUP = 100  # steps from momentum 0.85 to MOMENTUM
 BETA1 = 0.8  # AdamW's first decay
 BETA2 = 0.95  # AdamW's second decay
 WARMUP_RATIO = 0.02  # share of the time in which the learning rates rise
-WARMDOWN_RATIO = 0.6  # share of the time in which they fall
+WARMDOWN_RATIO = 0.7  # share of the time in which they fall
 FINAL_LR_RATIO = 0.05  # where they end, relative to their peak
 
-# ------------------------------------------------------------------------------------------------
-# The device
-# ------------------------------------------------------------------------------------------------
 
-PEAK_TFLOPS = {  # dense bf16, from the makers' data sheets
-    "H200": 989.5, "H100 PCIe": 756.5, "H100": 989.5, "B200": 2250, "A100": 312, "A10": 125,
-    "A10G": 125,
-    "L40S": 362, "L4": 121, "RTX 5090": 209.5, "RTX 4090": 165.2, "RTX 3090": 71, "T4": 65,
-    "MI300X": 1307,
-}  # fmt: skip
+def sizes(device, row):
+    """The constants that are None, where a corpus has rows of `row` tokens.
 
-
-def sizes(device):
-    """The constants that are None, for device and time: the one place where devices differ."""
+    With the arithmetic that speed and time allow, width and depth grow as its sixth root and the
+    batch as its square root. That meets what was measured on 2 cores in 20 and 60 s
+    (docs/training-log.md), and what 125 experiments of the original found on an H100 in 300 s.
+    """
     seconds = prepare.BUDGET_SECONDS if SIZED_FOR is None else SIZED_FOR
-    if device == "cpu":
-        chosen = {
-            "DEPTH": 1 if seconds < 120 else 2,  # measured: docs/benchmarks.md
-            "WIDTH": 128,
-            "HEAD_DIM": 64,
-            "NGRAM_ROWS": 32768,
-            "MATCHES": 3,
-            "BATCH_TOKENS": 2048,
-            "MICRO_ROWS": 8,
-        }
-    elif device == "mps":
-        chosen = {
-            "DEPTH": 4,
-            "WIDTH": 256,
-            "HEAD_DIM": 64,
-            "NGRAM_ROWS": 0,
-            "MATCHES": 0,
-            "BATCH_TOKENS": 2**15,
-            "MICRO_ROWS": 16,
-        }
-    else:
-        memory = torch.cuda.get_device_properties(0).total_memory / 2**30
-        rows = 2 ** max(2, min(7, int(math.log2(memory / 0.55))))
-        chosen = {
-            "DEPTH": 8,
-            "WIDTH": 512,
-            "HEAD_DIM": 128,
-            "NGRAM_ROWS": 0,
-            "MATCHES": 0,
-            "BATCH_TOKENS": 2**18,
-            "MICRO_ROWS": rows,
-        }
-    return {
-        name: value if globals()[name] is None else globals()[name]
-        for name, value in chosen.items()
+    scale = (prepare.speed(device) * seconds / (989.5e12 * 300)) ** (1 / 6)  # 1: an H100, 300 s
+    batch = 2 ** max(11, min(19, round(18 + 3 * math.log2(scale))))
+    is_small = batch < 2**14  # few steps of few tokens: n-grams and copying bring more than depth
+    width = 64 * max(2, min(32, round(8 * scale)))
+    chosen = {
+        "DEPTH": max(1, min(24, int(9 * scale))),
+        "WIDTH": width,
+        "HEAD_DIM": 64 if is_small or width % 128 else 128,
+        "MLP_RATIO": 2 if is_small else 4,
+        "NGRAM_ROWS": 65536 if is_small and device != "mps" else 0,  # no sparse gradients there
+        "MATCHES": 4 if is_small else 0,
+        "SOFTCAP": 0 if is_small else 15,
+        "ROPE_BASE": 10_000 if is_small else 200_000,
+        "SEQ_LEN": min(row, 256) if is_small else row,
+        "BATCH_TOKENS": batch,
+        "EMBEDDING_LR": 0.2 if is_small else 1.1,
+        "NEWTON_STEPS": 3 if is_small else 5,
     }
+    chosen |= {name: globals()[name] for name in chosen if globals()[name] is not None}
+    row_bytes = 64 * chosen["WIDTH"] * (chosen["DEPTH"] + 2) * chosen["SEQ_LEN"]  # activations
+    room = max(1.0, (prepare.memory_gb(device) - 2) * 2**30 / row_bytes)
+    return chosen | {"MICRO_ROWS": MICRO_ROWS or 2 ** int(math.log2(room))}
 
 
-@functools.cache
-def precision(device):
-    """bf16 where the device multiplies it fast, else fp32."""
-    if device == "cuda":
-        return (
-            torch.bfloat16
-            if torch.cuda.is_bf16_supported(including_emulation=False)
-            else torch.float32
-        )
-    if device == "cpu" and torch.backends.mkldnn.is_available():
-        cpuinfo = Path("/proc/cpuinfo")
-        flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-        return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
-    return torch.float32
-
-
-def peak_flops(device):
-    """FLOP/s that the device could do at best: from the table, or a matrix product timed now."""
-    if device == "cuda":
-        name = torch.cuda.get_device_name(0)
-        known = (tera for part, tera in PEAK_TFLOPS.items() if re.search(rf"\b{part}\b", name))
-        return next(known, math.inf) * 1e12
-    a = torch.randn(1024, 1024, device=device, dtype=precision(device))
-    best = math.inf
-    for _ in range(4):
-        began = time.monotonic()
-        (a @ a)[0, 0].item()
-        best = min(best, time.monotonic() - began)
-    return 2 * 1024**3 / best
-
-
-def peak_memory_mb(device):
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (2**20 if platform.system() == "Darwin" else 2**10)
-
-
-# ------------------------------------------------------------------------------------------------
-# Model
-# ------------------------------------------------------------------------------------------------
+# Model --------------------------------------------------------------------------------------------
 
 
 def norm(x):
     return F.rms_norm(x, (x.size(-1),))
 
 
-def rotate(x, cos, sin):
+def rotate(x, base):
     """Rotary positions on [..., time, head_dim] (Su et al. 2021): the two halves are the pairs."""
+    time, half = x.size(-2), x.size(-1) // 2
+    rates = base ** (-torch.arange(half, device=x.device) / half)
+    angles = torch.arange(time, device=x.device)[:, None] * rates
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1)
 
 
-def attend(q, k, v, window, mask, bias=None):
+def attend(q, k, v, window, bonus=None):
     """Causal attention over the last `window` tokens, own one included. All are [B, heads, T, D].
-    `bias` [B, heads, T, T] is added to the scores of a window as long as the row.
+    `bonus` [B, T, T] is added to the scores of head 0 where the window is the whole row.
 
-    A window shorter than the row is cut in blocks that see themselves and the block before, so
-    the work falls with the window and no special kernel is needed.
+    A row longer than the window is cut in blocks that see themselves and the one before, so that
+    the work falls with the window.
     """
     batch, heads, time, dim = q.shape
+    far = torch.full((window, window), -torch.inf, device=q.device, dtype=q.dtype)
+    mask = far.triu(1)  # added to the scores: 0 where a query may look
     if window < time:
         q, k, v = (t.reshape(batch, heads, time // window, window, dim) for t in (q, k, v))
         k, v = (torch.cat([F.pad(t, (0, 0, 0, 0, 1, -1)), t], dim=3) for t in (k, v))
-    if q.is_cuda and window < time:  # fused kernels take four dimensions
-        bias = mask.repeat(heads, 1, 1)
-        y = F.scaled_dot_product_attention(*(t.flatten(1, 2) for t in (q, k, v)), attn_mask=bias)
-    elif q.is_cuda:
-        full = {"is_causal": True} if bias is None else {"attn_mask": mask + bias}
-        y = F.scaled_dot_product_attention(q, k, v, **full)
-    else:  # small heads on a CPU: two plain matrix products beat the fused kernel
-        scores = (mask if bias is None else mask + bias) + (q @ k.transpose(-1, -2)) * dim**-0.5
-        y = scores.softmax(-1) @ v
+        mask = torch.cat([far.tril(), mask], dim=1).repeat(time // window, 1, 1)
+        mask[0, :, :window] = -torch.inf  # there is none before the first
+    elif bonus is not None:
+        mask = mask.repeat(batch, heads, 1, 1)
+        mask[:, 0] += bonus
+    if not q.is_cuda:  # small heads on a CPU: two plain matrix products beat the fused kernel
+        y = torch.add(mask, q @ k.mT, alpha=dim**-0.5).softmax(-1) @ v
+    elif window == time and bonus is None:
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    else:  # fused kernels take four dimensions
+        q, k, v = (t.flatten(1, -3) for t in (q, k, v))
+        mask = mask if window == time else mask.repeat(heads, 1, 1)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return y.reshape(batch, heads, time, dim)
 
 
-def window_mask(time, window, device, dtype):
-    """0 where a query may look, else -inf: [T, T], or [blocks, window, 2 * window] for attend()."""
-    if window >= time:
-        return torch.full((time, time), -torch.inf, device=device, dtype=dtype).triu(1)
-    i = torch.arange(window, device=device)[:, None]
-    j = torch.arange(2 * window, device=device)[None, :]
-    band = (j > i) & (j <= i + window)
-    blocks = torch.arange(time // window, device=device)[:, None, None]
-    band = band & ((j >= window) | (blocks > 0))
-    return torch.zeros(band.shape, device=device, dtype=dtype).masked_fill(~band, -torch.inf)
-
-
 def matches(ids, longest):
-    """[batch, longest, i, j]: whether the 1, 2, ... tokens before j are those that end at i.
+    """uint8 [batch, i, j]: how many tokens right before j are those that end at i, up to `longest`.
 
     What came after them is a good guess at what comes now. Attention learns that by itself, but
     late, and when depends on the seed (induction heads, Olsson et al. 2022; n-gram heads, Akyurek
     et al. 2024).
     """
-    found = []
+    found = 0
     for n in range(1, longest + 1):
-        ends = ngram_rows(ids, n, 2**20)
-        before = F.pad(ends, (1, 0), value=-1)[:, :-1]
-        found.append(ends[:, :, None] == before[:, None, :])
-    return torch.stack(found, dim=1)
+        ends = ngram_rows(ids, n, 2**16).sub(2**15).to(torch.int16)
+        before = F.pad(ends, (1, 0))[:, :-1]
+        found = found + (ends[:, :, None] == before[:, None, :]).view(torch.uint8)
+    return found
+
+
+def ngram_rows(ids, n, rows):
+    """Row of the n-gram that ends at each position: a multiplicative hash, [batch, time] int64."""
+    mixed = ids
+    for back in range(1, n):
+        mixed = mixed * 1_000_003 + F.pad(ids, (back, 0))[:, : ids.size(1)] + 1
+    return ((mixed * 0x9E3779B1) >> 12) & (rows - 1)
 
 
 class Block(nn.Module):
@@ -232,45 +175,44 @@ class Block(nn.Module):
 
     def __init__(self, config, layer):
         super().__init__()
-        width, self.dim = config["width"], config["head_dim"]
-        self.heads = width // self.dim
-        self.kv_heads = self.heads // config["kv_group"]
-        kv_width = self.kv_heads * self.dim
+        width, self.dim, self.rope_base = config["width"], config["head_dim"], config["rope_base"]
+        hidden, kv_width = config["mlp_ratio"] * width, width // config["kv_group"]
         self.q = nn.Linear(width, width, bias=False)
         self.k = nn.Linear(width, kv_width, bias=False)
         self.v = nn.Linear(width, kv_width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.up = nn.Linear(width, config["mlp_ratio"] * width, bias=False)
-        self.down = nn.Linear(config["mlp_ratio"] * width, width, bias=False)
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
         has_value = (config["depth"] - 1 - layer) % config["value_every"] == 0
         self.value = nn.Embedding(config["vocab_size"], kv_width) if has_value else None
-        self.gate = nn.Linear(32, self.kv_heads, bias=False) if has_value else None
-        longest = config["matches"] if layer == config["depth"] - 1 else 0  # it sees everything
-        self.match = nn.Parameter(torch.zeros(self.heads, longest)) if longest else None
-        self.shift = nn.Parameter(torch.zeros(2, width))  # how much of the token before k and v see
+        self.gate = nn.Linear(32, kv_width // self.dim, bias=False) if has_value else None
+        self.shift = nn.Parameter(torch.full((width,), 0.3))  # what a key sees of the token before
+        self.resid_scale = nn.Parameter(torch.ones(()))
+        self.first_scale = nn.Parameter(torch.full((), 0.1))
+        bound = math.sqrt(3 / width)  # uniform, standard deviation 1 / sqrt(width)
+        for module in (self.q, self.k, self.v, self.up, *([self.value] if has_value else [])):
+            nn.init.uniform_(module.weight, -bound, bound)
+        for module in (self.out, self.down, *([self.gate] if has_value else [])):
+            nn.init.zeros_(module.weight)
 
-    def forward(self, x, ids, cos, sin, window, mask, found):
-        x = x + self.attention(norm(x), ids, cos, sin, window, mask, found)
+    def forward(self, x, first, ids, window, bonus):
+        x = self.resid_scale.to(x.dtype) * x + self.first_scale.to(x.dtype) * first
+        x = x + self.attention(norm(x), ids, window, bonus)
         return x + self.down(F.relu(self.up(norm(x))).square())
 
-    def attention(self, x, ids, cos, sin, window, mask, found):
+    def attention(self, x, ids, window, bonus):
         batch, time, _ = x.shape
-        before = F.pad(x, (0, 0, 1, -1))
-        shift = self.shift.to(x.dtype)
-        q, k, v = self.q(x), self.k(torch.lerp(x, before, shift[0])), self.v(x)
-        q, k, v = (t.view(batch, time, -1, self.dim).transpose(1, 2) for t in (q, k, v))
+        shifted = torch.lerp(x, F.pad(x, (0, 0, 1, -1)), self.shift.to(x.dtype))
+        parts = (self.q(x), self.k(shifted), self.v(x))
+        q, k, v = (t.view(batch, time, -1, self.dim).transpose(1, 2) for t in parts)
         if self.value is not None:
             gate = 2 * torch.sigmoid(self.gate(x[..., :32])).transpose(1, 2).unsqueeze(-1)
-            v = v + gate * self.value(ids).view(batch, time, -1, self.dim).transpose(1, 2).to(
-                v.dtype
-            )
-        q, k = rotate(norm(q), cos, sin), rotate(norm(k), cos, sin)
-        if self.kv_heads < self.heads:
-            k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
-        bias = None
-        if self.match is not None:
-            bias = torch.einsum("hn,bnij->bhij", self.match.to(q.dtype), found)
-        y = attend(q * 1.2, k * 1.2, v, window, mask, bias)
+            value = self.value(ids).view(batch, time, -1, self.dim).transpose(1, 2)
+            v = v + gate * value.to(v.dtype)
+        q, k = (1.2 * rotate(norm(t), self.rope_base) for t in (q, k))
+        if k.size(1) < q.size(1):
+            k, v = (t.repeat_interleave(q.size(1) // k.size(1), dim=1) for t in (k, v))
+        y = attend(q, k, v, window, bonus)
         return self.out(y.transpose(1, 2).reshape(batch, time, -1))
 
 
@@ -278,43 +220,19 @@ class GPT(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        width, depth, vocab = config["width"], config["depth"], config["vocab_size"]
+        width, vocab, rows = config["width"], config["vocab_size"], 3 * config["ngram_rows"]
         self.embed = nn.Embedding(vocab, width)
-        rows = config["ngram_rows"]
-        self.ngrams = nn.ModuleList(
-            nn.Embedding(rows, width, sparse=True) for _ in range(3 if rows else 0)
-        )
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(depth))
-        self.resid_scale = nn.Parameter(torch.ones(depth))
-        self.first_scale = nn.Parameter(torch.zeros(depth))
+        self.ngrams = nn.EmbeddingBag(rows, width, mode="sum", sparse=True) if rows else None
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config["depth"]))
         self.head = nn.Linear(width, vocab, bias=False)
-        self.tables = {}  # rotary tables and masks, by time and device
-        self.initialize()
-
-    @torch.no_grad()
-    def initialize(self):
-        width = self.config["width"]
-        bound = math.sqrt(3 / width)  # uniform with standard deviation 1 / sqrt(width)
         nn.init.normal_(self.embed.weight)
         nn.init.normal_(self.head.weight, std=0.001)
-        nn.init.constant_(self.first_scale, 0.1)
-        for table in self.ngrams:
-            nn.init.zeros_(table.weight)
-        for block in self.blocks:
-            for linear in (block.q, block.k, block.v, block.up):
-                nn.init.uniform_(linear.weight, -bound, bound)
-            for linear in (block.out, block.down):
-                nn.init.zeros_(linear.weight)
-            nn.init.constant_(block.shift, 0.3)
-            if block.value is not None:
-                nn.init.uniform_(block.value.weight, -bound, bound)
-                nn.init.zeros_(block.gate.weight)
-            if block.match is not None:  # one head is born copying what followed a match
-                block.match[0] = torch.tensor([2.0, 3.0, 3.0])[: self.config["matches"]]
-                if block.value is not None:
-                    nn.init.normal_(block.value.weight, std=0.5)
-                    nn.init.zeros_(block.v.weight)
-                    nn.init.eye_(block.out.weight)
+        if self.ngrams is not None:
+            nn.init.zeros_(self.ngrams.weight)
+        if config["matches"]:  # the last layer is born copying what followed a match
+            nn.init.normal_(self.blocks[-1].value.weight, std=0.5)
+            nn.init.zeros_(self.blocks[-1].v.weight)
+            nn.init.eye_(self.blocks[-1].out.weight)
 
     def window(self, layer, time):
         """Tokens that a layer looks back; the last layer always sees everything."""
@@ -323,89 +241,62 @@ class GPT(nn.Module):
         fits = short < time and time % short == 0
         return short if kind == "S" and layer < self.config["depth"] - 1 and fits else time
 
-    def flops_per_token(self):
-        """Forward and backward: 6 a weight of the matrices, 12 a channel and token looked at."""
-        matrices = [
-            p for name, p in self.blocks.named_parameters() if p.dim() == 2 and "value" not in name
-        ]
-        weights = sum(p.numel() for p in (*matrices, self.head.weight))
-        length = self.config["seq_len"]
+    def matrices(self):
+        """Of the layers: what Muon updates."""
+        names = ("q", "k", "v", "out", "up", "down")
+        return [getattr(block, name).weight for block in self.blocks for name in names]
+
+    def flops_per_token(self, length):
+        """Forward and backward: 6 a weight of a matrix, 12 a channel and token looked at."""
+        weights = sum(p.numel() for p in (*self.matrices(), self.head.weight))
         looks = (self.window(layer, length) for layer in range(self.config["depth"]))
         seen = sum(length / 2 if look >= length else look for look in looks)
         return 6 * weights + 12 * self.config["width"] * seen
 
-    def positions(self, time, device, dtype):
-        """(cos, sin, {window: mask}) for rows of this length."""
-        key = (time, device, dtype)
-        if key not in self.tables:
-            half = self.config["head_dim"] // 2
-            rates = self.config["rope_base"] ** (-torch.arange(half, device=device) / half)
-            angles = torch.arange(time, device=device)[:, None] * rates
-            windows = {self.window(layer, time) for layer in range(self.config["depth"])}
-            masks = {window: window_mask(time, window, device, dtype) for window in windows}
-            self.tables[key] = (angles.cos().to(dtype), angles.sin().to(dtype), masks)
-        return self.tables[key]
-
     def forward(self, ids):
         """Token ids [batch, time] int64 -> logits [batch, time, vocab] float32."""
-        dtype = precision(ids.device.type)
-        with torch.autocast(ids.device.type, dtype, enabled=dtype is not torch.float32):
-            logits = self.head(self.features(ids, dtype)).float()
-        cap = self.config["softcap"]
-        return cap * torch.tanh(logits / cap)
+        features, cap = self.features(ids), self.config["softcap"]
+        logits = F.linear(features, self.head.weight.to(features.dtype)).float()
+        return cap * torch.tanh(logits / cap) if cap else logits
 
     def loss(self, ids, targets):
         """Mean cross-entropy in nats: as forward() gives it, without ever holding all logits."""
-        dtype = precision(ids.device.type)
-        with torch.autocast(ids.device.type, dtype, enabled=dtype is not torch.float32):
-            features = self.features(ids, dtype).flatten(0, 1)
-        return CappedLoss.apply(
-            features, self.head.weight, targets.flatten(), self.config["softcap"]
-        )
+        features, cap = self.features(ids).flatten(0, 1), self.config["softcap"]
+        return ChunkedLoss.apply(features, self.head.weight, targets.flatten(), cap)
 
-    def features(self, ids, dtype):
+    def features(self, ids):
         """What the head reads, [batch, time, width]."""
-        x = self.embed(ids).to(dtype)
-        for n, table in enumerate(self.ngrams, 2):
-            x = x + table(ngram_rows(ids, n, table.num_embeddings)).to(dtype)
-        return self.layers(norm(x), ids)
+        x, dtype = self.embed(ids), prepare.fast_dtype(ids.device.type)
+        if self.ngrams is not None:
+            rows = self.config["ngram_rows"]
+            found = [ngram_rows(ids, n, rows) + (n - 2) * rows for n in (2, 3, 4)]
+            x = x + self.ngrams(torch.stack(found, dim=-1).flatten(0, 1)).view_as(x)
+        with torch.autocast(ids.device.type, dtype, enabled=dtype is not torch.float32):
+            return self.layers(norm(x.to(dtype)), ids)
 
     def layers(self, x, ids):
-        """All blocks: what is compiled, since sparse gradients above it cannot be."""
-        first, dtype = x, x.dtype
-        cos, sin, masks = self.positions(ids.size(1), ids.device, dtype)
-        longest = self.config["matches"]
-        found = matches(ids, longest).to(dtype) if longest else None
+        """All blocks: what is compiled, since the sparse gradients below them cannot be."""
+        first, bonus = x, None
         for layer, block in enumerate(self.blocks):
-            x = self.resid_scale[layer].to(dtype) * x + self.first_scale[layer].to(dtype) * first
-            window = self.window(layer, ids.size(1))
-            x = block(x, ids, cos, sin, window, masks[window], found)
+            if self.config["matches"] and block is self.blocks[-1]:
+                found = matches(ids, self.config["matches"])
+                bonus = self.config["match_bonus"] * found.to(x.dtype)
+            x = block(x, first, ids, self.window(layer, ids.size(1)), bonus)
         return norm(x)
 
 
-class CappedLoss(torch.autograd.Function):
+class ChunkedLoss(torch.autograd.Function):
     """Head, soft cap and cross-entropy, a chunk at a time, with the gradient taken on the way."""
-
-    CHUNK = 512  # tokens; the chunk's logits stay in a CPU's cache
-    GPU_CHUNK = 16384
 
     @staticmethod
     def forward(ctx, features, weight, targets, cap):
         total, matrix = 0.0, weight.to(features.dtype)
         d_features, d_weight = torch.empty_like(features), torch.zeros_like(weight)
-        chunk = CappedLoss.GPU_CHUNK if features.is_cuda else CappedLoss.CHUNK
+        chunk = 512 if features.device.type == "cpu" else 16384  # tokens; a CPU's fit in its cache
         parts = (features.split(chunk), targets.split(chunk), d_features.split(chunk))
         for x, y, dx in zip(*parts, strict=True):
-            tanh = (x @ matrix.mT).float().div_(cap).tanh_()
-            logits = tanh * cap
-            lse = logits.logsumexp(-1, keepdim=True)
-            total = total + (lse - logits.gather(-1, y[:, None])).sum()
-            slope = (
-                logits.sub_(lse)
-                .exp_()
-                .scatter_add_(-1, y[:, None], tanh.new_full((len(y), 1), -1.0))
-            )
-            slope = slope.mul_(tanh.square_().neg_().add_(1.0)).to(features.dtype)
+            nats, slope = ChunkedLoss.slope(x @ matrix.mT, y[:, None], cap)
+            total = total + nats
             torch.mm(slope, matrix, out=dx)
             d_weight += slope.mT @ x
         ctx.save_for_backward(d_features, d_weight)
@@ -418,88 +309,95 @@ class CappedLoss(torch.autograd.Function):
         scale = upstream / ctx.count
         return d_features * scale, d_weight * scale, None, None
 
-
-def ngram_rows(ids, n, rows):
-    """Row of the n-gram that ends at each position: a multiplicative hash, [batch, time] int64."""
-    mixed = ids
-    for back in range(1, n):
-        mixed = mixed * 1_000_003 + F.pad(ids, (back, 0))[:, : ids.size(1)] + 1
-    return ((mixed * 0x9E3779B1) >> 12) & (rows - 1)
+    @staticmethod
+    def slope(logits, y, cap):
+        """Loss in nats of logits [n, vocab] for targets [n, 1], summed, and its gradient."""
+        tanh = torch.tanh(logits.float() / cap) if cap else None
+        p = (cap * tanh if cap else logits.float()).softmax(-1)
+        at = p.gather(-1, y)
+        nats, hit = -at.clamp_min(1e-30).log().sum(), at - 1
+        if cap:
+            p, hit = p * (1 - tanh.square()), hit * (1 - tanh.gather(-1, y).square())
+        return nats, p.to(logits.dtype).scatter_(-1, y, hit.to(logits.dtype))
 
 
 def build(config):
-    """The model of a configuration, untrained."""
     return GPT(config)
 
 
-# ------------------------------------------------------------------------------------------------
-# Optimizer
-# ------------------------------------------------------------------------------------------------
+# Optimizers ---------------------------------------------------------------------------------------
 
 
-def orthogonal(g, steps=5):
-    """Nearest orthogonal matrices, about, of [n, rows, columns] (Newton-Schulz; Jordan 2024)."""
-    x = g.to(precision(g.device.type))
-    tall = x.size(-2) > x.size(-1)
-    x = x.mT if tall else x
+def orthogonal(g, steps):
+    """Nearest orthogonal matrices, about, of [n, rows, columns <= rows] (Jordan 2024, Muon)."""
+    x = g.mT.to(prepare.fast_dtype(g.device.type))
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         a = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return (x.mT if tall else x).to(g.dtype)
+        a = torch.baddbmm(a, a, a, beta=-4.7750, alpha=2.0315)
+        x = torch.baddbmm(x, a, x, beta=3.4445)
+    return x.mT.to(g.dtype)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised; matrices of one shape go through it together."""
+    """Momentum, orthogonalised; matrices of one shape, or its transpose, go through together."""
 
-    def __init__(self, matrices, lr):
+    def __init__(self, matrices, lr, steps):
         by_shape = {}
         for matrix in matrices:
-            by_shape.setdefault(matrix.shape, []).append(matrix)
-        super().__init__(
-            [{"params": group} for group in by_shape.values()],
-            {"lr": lr, "momentum": 0.85, "decay": 0.0},
-        )
+            by_shape.setdefault(tuple(sorted(matrix.shape)), []).append(matrix)
+        groups = [{"params": group} for group in by_shape.values()]
+        super().__init__(groups, {"lr": lr, "momentum": 0.85, "decay": 0.0, "steps": steps})
 
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
-            params = group["params"]
-            state, scale = (
-                self.state[params[0]],
-                max(1.0, params[0].size(0) / params[0].size(1)) ** 0.5,
-            )
-            grads = torch.stack([p.grad for p in params])
+            params, state = group["params"], self.state[group["params"][0]]
+            grads = torch.stack([p.grad if len(p) >= p.size(1) else p.grad.mT for p in params])
             buffer = state.setdefault("momentum", torch.zeros_like(grads))
             buffer.lerp_(grads, 1 - group["momentum"])
-            update = orthogonal(grads.lerp_(buffer, group["momentum"]))
+            updates = orthogonal(grads.lerp_(buffer, group["momentum"]), group["steps"])
             torch._foreach_mul_(params, 1 - group["lr"] * group["decay"])
-            torch._foreach_add_(params, list(update.unbind()), alpha=-group["lr"] * scale)
+            for p, update in zip(params, updates, strict=True):
+                rate = group["lr"] * max(1.0, len(p) / p.size(1)) ** 0.5
+                p.add_(update if len(p) >= p.size(1) else update.mT, alpha=-rate)
 
 
-def optimizers(model):
-    """Muon for the layers' matrices, AdamW for the rest, a lazy Adam for the sparse tables."""
-    matrices = [
-        p
-        for b in model.blocks
-        for n, p in b.named_parameters()
-        if n.split(".")[0] in ("q", "k", "v", "out", "up", "down")
-    ]
-    values = [b.value.weight for b in model.blocks if b.value is not None]
-    gates = [b.gate.weight for b in model.blocks if b.gate is not None]
-    small = [p for b in model.blocks for p in (b.shift, b.match) if p is not None]
-    scale = (model.config["width"] / 512) ** -0.5
+class LazyAdam(torch.optim.Optimizer):
+    """Adam without momentum for the rows of a table that a step has used; its second moment is
+    one number a row (as row-wise Adagrad has it), so that little memory is touched."""
+
+    def __init__(self, table, lr, beta2=0.95):
+        super().__init__([table], {"lr": lr, "beta2": beta2})
+
+    @torch.no_grad()
+    def step(self):
+        (group,) = self.param_groups
+        (table,), beta2 = group["params"], group["beta2"]
+        state, grad = self.state[table], table.grad.coalesce()
+        rows, grad = grad.indices()[0], grad.values()
+        moments = state.setdefault("moments", table.new_zeros(len(table), 1))
+        state["step"] = state.get("step", 0) + 1
+        moment = moments[rows].lerp_(grad.square().mean(1, keepdim=True), 1 - beta2)
+        moments[rows] = moment
+        rate = group["lr"] * math.sqrt(1 - beta2 ** state["step"])
+        table.index_add_(0, rows, grad / (moment.sqrt() + 1e-8), alpha=-rate)
+
+
+def optimizers(model, size):
+    """Muon for the layers' matrices, AdamW for the rest, a lazy Adam for the n-grams."""
+    values = [block.value.weight for block in model.blocks if block.value is not None]
+    known = {id(p) for p in (*model.matrices(), *values)}
+    small = [p for p in model.blocks.parameters() if id(p) not in known]
     groups = [
-        {"params": [model.embed.weight, *values], "lr": EMBEDDING_LR},
-        {"params": [model.head.weight], "lr": HEAD_LR * scale},
-        {"params": [model.resid_scale, model.first_scale, *gates, *small], "lr": SCALAR_LR},
+        {"params": [model.embed.weight, *values], "lr": size["EMBEDDING_LR"]},
+        {"params": [model.head.weight], "lr": HEAD_LR * (model.config["width"] / 512) ** -0.5},
+        {"params": small, "lr": SCALAR_LR},
     ]
     adam = torch.optim.AdamW(groups, betas=(BETA1, BETA2), eps=1e-10, weight_decay=0.0, fused=True)
-    chosen = [Muon(matrices, MATRIX_LR), adam]
-    if model.ngrams:
-        chosen.append(
-            torch.optim.SparseAdam([t.weight for t in model.ngrams], lr=NGRAM_LR, betas=(0.0, 0.95))
-        )
+    chosen = [Muon(model.matrices(), MATRIX_LR, size["NEWTON_STEPS"]), adam]
+    if model.ngrams is not None:
+        chosen.append(LazyAdam(model.ngrams.weight, NGRAM_LR))
     for optimizer in chosen:
         for group in optimizer.param_groups:
             group["peak_lr"] = group["lr"]
@@ -511,83 +409,83 @@ def schedule(chosen, progress, step):
     rise = progress / WARMUP_RATIO if progress < WARMUP_RATIO else 1.0
     fall = min(1.0, (1 - progress) / WARMDOWN_RATIO) if WARMDOWN_RATIO else 1.0
     factor = min(rise, fall + (1 - fall) * FINAL_LR_RATIO)
-    for optimizer in chosen:
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * factor
-            if "momentum" in group:
-                group["momentum"] = 0.85 + (MOMENTUM - 0.85) * min(1.0, step / MOMENTUM_WARMUP)
-                group["decay"] = MATRIX_DECAY * (1 - progress)
+    for group in (group for optimizer in chosen for group in optimizer.param_groups):
+        group["lr"] = group["peak_lr"] * factor
+        if "momentum" in group:
+            group["momentum"] = 0.85 + (MOMENTUM - 0.85) * min(1.0, step / MOMENTUM_WARMUP)
+            group["decay"] = MATRIX_DECAY * (1 - progress)
 
 
-# ------------------------------------------------------------------------------------------------
-# Training
-# ------------------------------------------------------------------------------------------------
+# Training -----------------------------------------------------------------------------------------
+
+SHAPE = (  # the constants that make the model's configuration
+    "DEPTH", "WIDTH", "HEAD_DIM", "KV_GROUP", "MLP_RATIO", "WINDOWS", "SHORT_WINDOW", "VALUE_EVERY",
+    "NGRAM_ROWS", "MATCHES", "MATCH_BONUS", "SOFTCAP", "ROPE_BASE",
+)  # fmt: skip
 
 
 def main():
-    device = prepare.find_device()
+    device, corpus = prepare.find_device(), prepare.the_corpus()
     prepare.keep_memory()
     torch.manual_seed(prepare.SEED)
     torch.set_float32_matmul_precision("high")
-    corpus, size = prepare.the_corpus(), sizes(device)
-    config = {
-        "vocab_size": corpus.vocab_size, "seq_len": corpus.seq_len, "depth": size["DEPTH"],
-        "width": size["WIDTH"], "head_dim": size["HEAD_DIM"], "kv_group": KV_GROUP,
-        "mlp_ratio": MLP_RATIO, "windows": WINDOWS, "short_window": SHORT_WINDOW,
-        "value_every": VALUE_EVERY, "ngram_rows": size["NGRAM_ROWS"], "matches": size["MATCHES"],
-        "softcap": SOFTCAP, "rope_base": ROPE_BASE,
-    }  # fmt: skip
+    size = sizes(device, corpus.seq_len)
+    settings = prepare.constants(globals()) | size
+    config = {name.lower(): settings[name] for name in SHAPE} | {"vocab_size": corpus.vocab_size}
     model = build(config).to(device)
-    chosen = optimizers(model)
-    rows = min(size["MICRO_ROWS"], max(1, size["BATCH_TOKENS"] // corpus.seq_len))
-    micro_steps = max(1, size["BATCH_TOKENS"] // (rows * corpus.seq_len))
-    if device == "cuda":  # the tables first: what is compiled finds them made
-        model.positions(corpus.seq_len, model.embed.weight.device, precision(device))
+    chosen = optimizers(model, size)
+    if device == "cuda":
         model.layers = torch.compile(model.layers, dynamic=False)
+        ChunkedLoss.slope = staticmethod(torch.compile(ChunkedLoss.slope, dynamic=False))
 
-    def accumulate(batches):
+    def train(batches, micro_steps, step, progress):
         for _ in range(micro_steps):
             x, y = next(batches)
             loss = model.loss(x, y)
             (loss / micro_steps).backward()
-        return loss.detach()
-
-    def update(step, progress):
         schedule(chosen, progress, step)
         for optimizer in chosen:
             optimizer.step()
         model.zero_grad(set_to_none=True)
+        return loss.detach()
 
-    warm_up(model, chosen, accumulate, update, corpus, rows, device)
-    peak = peak_flops(device)
-    run = prepare.start(corpus, model, config)
-    batches = run.batches(rows, corpus.seq_len, device)
-    step, tokens = 0, 0
+    rows = warm_up(model, chosen, train, corpus, size, device)
+    micro_steps = max(1, size["BATCH_TOKENS"] // (rows * size["SEQ_LEN"]))
+    batch_tokens = micro_steps * rows * size["SEQ_LEN"]
+    run, step, loss = prepare.start(corpus, model, config), 0, torch.zeros(())
+    batches = run.batches(rows, size["SEQ_LEN"], device)
     while not run.over():
-        loss = accumulate(batches)
-        update(step, run.progress)
-        step, tokens = step + 1, tokens + micro_steps * rows * corpus.seq_len
-        if device == "cuda":
-            torch.cuda.synchronize()  # the clock must see the device's time, not the queue's
+        loss = run.wait(train(batches, micro_steps, step, run.progress))
+        step += 1
         if run.due():
-            run.log(step, check(loss, step), tokens)
-    if step == 0:
-        raise SystemExit("the budget is too short for a single step")
+            run.log(step, check(loss, step), step * batch_tokens)
     check(loss, step)
-    count = sum(p.numel() for p in model.parameters())
-    run.submit(
-        model,
-        config,
-        settings={name: size.get(name, value) for name, value in constants().items()},
-        peak_memory_mb=peak_memory_mb(device),
-        mfu_percent=100 * model.flops_per_token() * tokens / run.seconds / peak,
-        total_tokens_M=tokens / 1e6,
-        num_steps=step,
-        num_params_M=count / 1e6,
-        depth=config["depth"],
-        num_params=count,
-        tokens=tokens,
-    )
+    tokens = step * batch_tokens
+    flops = model.flops_per_token(size["SEQ_LEN"]) * tokens
+    run.submit(model, config, settings, flops, num_steps=step, tokens=tokens, depth=size["DEPTH"])
+
+
+def warm_up(model, chosen, train, corpus, size, device):
+    """A step on random tokens, undone: compile, allocate, and find out what cannot run. Returns how
+    many rows go through the model at once: MICRO_ROWS, halved until they fit."""
+    rows = max(1, min(size["MICRO_ROWS"], size["BATCH_TOKENS"] // size["SEQ_LEN"]))
+    saved = {name: value.clone() for name, value in model.state_dict().items()}
+    while True:
+        random = (prepare.synthetic(corpus, rows, size["SEQ_LEN"], device) for _ in range(1))
+        try:
+            train(random, 1, 0, 0.0)
+            return rows
+        except RuntimeError as error:  # torch.OutOfMemoryError is one; others raise it plain
+            if rows == 1 or not re.search("out of memory|can't allocate", str(error)):
+                raise
+        finally:
+            model.zero_grad(set_to_none=True)
+            model.load_state_dict(saved)
+            for optimizer in chosen:
+                optimizer.state.clear()
+        rows //= 2
+        print(f"out of memory: {rows} rows go through the model at once now", file=sys.stderr)
+        prepare.free_memory(device)
 
 
 def check(loss, step):
@@ -596,27 +494,6 @@ def check(loss, step):
     if not value < 100:
         raise SystemExit(f"training diverged: the loss is {value} at step {step}")
     return value
-
-
-def constants():
-    """The hyperparameters above, by name."""
-    kinds = (bool, int, float, str, type(None))
-    return {
-        name: value
-        for name, value in globals().items()
-        if name.isupper() and isinstance(value, kinds)
-    }
-
-
-def warm_up(model, chosen, accumulate, update, corpus, rows, device):
-    """A step on random tokens, undone: compile, allocate, and find out what cannot run."""
-    saved = {name: value.clone() for name, value in model.state_dict().items()}
-    synthetic = iter(lambda: prepare.synthetic(corpus, rows, corpus.seq_len, device), None)
-    accumulate(synthetic)
-    update(0, 0.0)
-    model.load_state_dict(saved)
-    for optimizer in chosen:
-        optimizer.state.clear()
 
 
 if __name__ == "__main__":
