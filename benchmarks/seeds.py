@@ -71,10 +71,9 @@ def main() -> None:
             print(
                 f"seed {seed}: {scores[-1]:.4f} in {facts['num_steps']} steps, {wall}", flush=True
             )
-    mean, median, spread = (
-        f(scores) for f in (statistics.mean, statistics.median, statistics.stdev)
-    )
-    print(f"mean {mean:.4f}, median {median:.4f}, sd {spread:.4f}")
+    if len(scores) > 1:
+        mean, median = statistics.mean(scores), statistics.median(scores)
+        print(f"mean {mean:.4f}, median {median:.4f}, sd {statistics.stdev(scores):.4f}")
 
 
 if __name__ == "__main__":

@@ -588,14 +588,14 @@ def test_sizes_of_a_cpu_follow_its_cores_and_the_time(
     train: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train.prepare, "speed", lambda _: 4.4e11)  # two cores with bf16
-    depths = []
+    models = []
     for seconds in (20.0, 60.0, 300.0, 28_800.0):
         monkeypatch.setattr(train.prepare, "BUDGET_SECONDS", seconds)
         size = train.sizes("cpu", 512)
         check_sizes(train, size)
-        depths.append(size["DEPTH"])
+        models.append((size["DEPTH"], size["WIDTH"]))
         assert size["SEQ_LEN"] == 256 or seconds > 300
-    assert depths == [1, 1, 2, 5]
+    assert models == [(1, 128), (1, 128), (2, 192), (5, 320)]
     monkeypatch.setattr(train, "SIZED_FOR", 300)
     assert train.sizes("cpu", 512)["DEPTH"] == 2
 

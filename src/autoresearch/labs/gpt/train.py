@@ -73,14 +73,14 @@ def sizes(device, row):
     """The constants that are None, where a corpus has rows of `row` tokens.
 
     With the arithmetic that speed and time allow, width and depth grow as its sixth root and the
-    batch as its square root. That meets what was measured on 2 cores in 20 and 60 s
+    batch as its square root. That meets what was measured on 2 cores in 20 to 300 s
     (docs/training-log.md), and what 125 experiments of the original found on an H100 in 300 s.
     """
     seconds = prepare.BUDGET_SECONDS if SIZED_FOR is None else SIZED_FOR
     scale = (prepare.speed(device) * seconds / (989.5e12 * 300)) ** (1 / 6)  # 1: an H100, 300 s
     batch = 2 ** max(11, min(19, round(18 + 3 * math.log2(scale))))
     is_small = batch < 2**14  # few steps of few tokens: n-grams and copying bring more than depth
-    width = 64 * max(2, min(32, round(8 * scale)))
+    width = 64 * max(2, min(32, math.ceil(8 * scale)))
     chosen = {
         "DEPTH": max(1, min(24, int(9 * scale))),
         "WIDTH": width,
