@@ -10,13 +10,14 @@ sets a constant of train.py.
 """
 
 import os
-import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from autoresearch.constants import rewrite
 
 LAB = Path(__file__).parent.parent / "src" / "autoresearch" / "labs" / "gpt"
 FIXED_STEPS = """
@@ -43,12 +44,11 @@ def one(folder: Path, seed: int, budget: str, steps: str) -> dict[str, str]:
 
 
 def change(script: Path, changes: dict[str, str]) -> None:
-    """Set constants of a script."""
-    text = script.read_text()
-    for name, value in changes.items():
-        text, found = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", text)
-        if not found:
-            raise SystemExit(f"train.py has no constant {name}")
+    """Set constants of a script, also those that it leaves open (None)."""
+    try:
+        text = rewrite(script.read_text(), changes, resolved=dict.fromkeys(changes, 1))
+    except KeyError as error:
+        raise SystemExit(f"{script.name} has no constant {error.args[0]}") from None
     script.write_text(text)
 
 

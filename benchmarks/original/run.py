@@ -13,7 +13,6 @@ Every step is timed but the first, in which it compiles (the original leaves out
 import argparse
 import functools
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -23,6 +22,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.constants import rewrite
+
 HERE = Path(__file__).parent
 LAB = HERE.parent.parent / "src" / "autoresearch" / "labs" / "gpt"
 
@@ -30,11 +31,11 @@ LAB = HERE.parent.parent / "src" / "autoresearch" / "labs" / "gpt"
 CONFIGS = {
     f"{depth}x{width} batch {batch}{' eager' if eager else ''}": (
         {
-            "DEPTH": depth,
-            "ASPECT_RATIO": width // depth,
-            "HEAD_DIM": 64,
-            "TOTAL_BATCH_SIZE": batch,
-            "DEVICE_BATCH_SIZE": min(8, batch // 512),
+            "DEPTH": f"{depth}",
+            "ASPECT_RATIO": f"{width // depth}",
+            "HEAD_DIM": "64",
+            "TOTAL_BATCH_SIZE": f"{batch}",
+            "DEVICE_BATCH_SIZE": f"{min(8, batch // 512)}",
         },
         eager,
     )
@@ -118,10 +119,11 @@ def adapted(checkout: Path, folder: Path, config: str) -> Path:
         if old not in text:
             raise SystemExit(f"{checkout}/train.py has no {old.strip()!r}: another version?")
         text = text.replace(old, new)
-    for name, value in {} if gpu else CONFIGS[config][0].items():
-        text, count = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", text)
-        if count != 1:
-            raise SystemExit(f"{checkout}/train.py has no constant {name}: another version?")
+    try:
+        text = rewrite(text, {} if gpu else CONFIGS[config][0])
+    except KeyError as error:
+        name = error.args[0]
+        raise SystemExit(f"{checkout}/train.py has no constant {name}: another version?") from None
     folder.mkdir()
     eager = not gpu and CONFIGS[config][1]
     (folder / "train.py").write_text(

@@ -303,7 +303,7 @@ def test_a_bonus_is_for_the_scores_of_the_first_head(train: ModuleType) -> None:
 
 def test_rotary_scores_depend_on_distance_alone(train: ModuleType) -> None:
     q, k = torch.randn(2, 32, generator=torch.Generator().manual_seed(2))
-    turned_q, turned_k = (train.rotate(each.expand(64, 32), 10_000) for each in (q, k))
+    turned_q, turned_k = train.rotate(q.expand(64, 32), k.expand(64, 32), 10_000)
     scores = turned_q @ turned_k.T
     torch.testing.assert_close(scores[1:, 1:], scores[:-1, :-1], atol=1e-4, rtol=1e-4)
 

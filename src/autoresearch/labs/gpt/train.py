@@ -108,14 +108,14 @@ def norm(x):
     return F.rms_norm(x, (x.size(-1),))
 
 
-def rotate(x, base):
+def rotate(q, k, base):
     """Rotary positions on [..., time, head_dim] (Su et al. 2021): the two halves are the pairs."""
-    time, half = x.size(-2), x.size(-1) // 2
-    rates = base ** (-torch.arange(half, device=x.device) / half)
-    angles = torch.arange(time, device=x.device)[:, None] * rates
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1)
+    time, half = q.size(-2), q.size(-1) // 2
+    rates = base ** (-torch.arange(half, device=q.device) / half)
+    angles = torch.arange(time, device=q.device)[:, None] * rates
+    cos, sin = angles.cos().to(q.dtype), angles.sin().to(q.dtype)
+    pairs = (t.chunk(2, dim=-1) for t in (q, k))
+    return (torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1) for a, b in pairs)
 
 
 def attend(q, k, v, window, bonus=None):
@@ -209,7 +209,7 @@ class Block(nn.Module):
             gate = 2 * torch.sigmoid(self.gate(x[..., :32])).transpose(1, 2).unsqueeze(-1)
             value = self.value(ids).view(batch, time, -1, self.dim).transpose(1, 2)
             v = v + gate * value.to(v.dtype)
-        q, k = (1.2 * rotate(norm(t), self.rope_base) for t in (q, k))
+        q, k = (1.2 * t for t in rotate(norm(q), norm(k), self.rope_base))
         if k.size(1) < q.size(1):
             k, v = (t.repeat_interleave(q.size(1) // k.size(1), dim=1) for t in (k, v))
         y = attend(q, k, v, window, bonus)
@@ -471,9 +471,8 @@ def warm_up(model, chosen, train, corpus, size, device):
     rows = max(1, min(size["MICRO_ROWS"], size["BATCH_TOKENS"] // size["SEQ_LEN"]))
     saved = {name: value.clone() for name, value in model.state_dict().items()}
     while True:
-        random = (prepare.synthetic(corpus, rows, size["SEQ_LEN"], device) for _ in range(1))
         try:
-            train(random, 1, 0, 0.0)
+            train(iter([prepare.synthetic(corpus, rows, size["SEQ_LEN"], device)]), 1, 0, 0.0)
             return rows
         except RuntimeError as error:  # torch.OutOfMemoryError is one; others raise it plain
             if rows == 1 or not re.search("out of memory|can't allocate", str(error)):
