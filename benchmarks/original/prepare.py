@@ -3,6 +3,7 @@ and validation text for both. Its tokenising while it trains falls away, to its 
 """
 
 import math
+import time
 from pathlib import Path
 
 import ours
@@ -12,6 +13,7 @@ CORPUS = ours.the_corpus()
 DEVICE = ours.find_device()
 MAX_SEQ_LEN = CORPUS.seq_len
 TIME_BUDGET = ours.BUDGET_SECONDS
+EVALUATED: list[float] = []  # seconds that it took
 
 
 class Tokenizer:
@@ -33,6 +35,7 @@ def make_dataloader(_tokenizer, batch, time, split):
 @torch.no_grad()
 def evaluate_bpb(model, _tokenizer, _batch):
     """Bits per byte of our whole validation text, as our own scoring takes them."""
+    began = time.monotonic()
     text, nats = ours.held_out_text(CORPUS, "dev"), 0.0
     for first in range(0, len(text.inputs), ours.EVAL_BATCH):
         rows = slice(first, first + ours.EVAL_BATCH)
@@ -43,4 +46,5 @@ def evaluate_bpb(model, _tokenizer, _batch):
         counted = torch.from_numpy(text.counted[rows]).to(DEVICE)
         losses = model(x, y, reduction="none").view(y.shape).float()
         nats += (losses * counted).sum(dtype=torch.float64 if DEVICE != "mps" else None).item()
+    EVALUATED.append(time.monotonic() - began)
     return nats / (math.log(2) * CORPUS.held_out["dev"]["bytes"])

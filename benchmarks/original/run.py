@@ -52,7 +52,15 @@ BEST = "2x128 batch 2048"
 
 REPLACED = (  # what the original's text says, and what it says here
     ("torch.manual_seed(42)", "torch.manual_seed(int(os.environ['AUTORESEARCH_SEED']))"),
-    ("    if step > 10:\n", "    if step > 0:\n"),
+    ("    if step > 10:\n", "    if step == 0:\n        started = t1\n    if step > 0:\n"),
+    ("TOTAL_BATCH_SIZE * (step - 10)", "TOTAL_BATCH_SIZE * (step - 1)"),
+    (
+        'print("---")\n',
+        "import ours, prepare\n"
+        'print("---")\n'
+        'print("start_seconds:", started - ours.process_started())\n'
+        'print("scoring_seconds:", prepare.EVALUATED[-1])\n',
+    ),
 )
 WITHOUT_GPU = (
     ('torch.device("cuda")', 'torch.device("cpu")'),
@@ -66,13 +74,15 @@ class Ran:
     steps: int
     tokens: float  # millions
     mfu: float  # percent
+    start: float  # seconds, of the process to the first step that is timed
     training: float  # seconds
+    scoring: float  # seconds
     wall: float  # seconds, start to end
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Our train.py beside the original's")
-    parser.add_argument("checkout", type=Path, help="a checkout of karpathy/autoresearch")
+    parser.add_argument("checkouts", type=Path, nargs="+", help="of karpathy/autoresearch")
     parser.add_argument("--budget", default="60", help="seconds of training")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--source", default="python", help="corpus, as prepare.py takes it")
@@ -92,12 +102,15 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
     subprocess.run([sys.executable, "prepare.py"], cwd=ours, check=True, capture_output=True)
     if options.tries:
         for config in CONFIGS:
-            show(config, run(adapted(options.checkout, folder / config, config), 100))
+            show(config, run(adapted(options.checkouts[0], folder / config, config), 100))
         return
-    theirs = adapted(options.checkout, folder / "theirs", options.config)
-    found: dict[str, list[Ran]] = {"ours": [], "original": []}
+    all_of_them = {"ours": ours} | {
+        checkout.name: adapted(checkout, folder / f"theirs-{checkout.name}", options.config)
+        for checkout in options.checkouts
+    }
+    found: dict[str, list[Ran]] = {who: [] for who in all_of_them}
     for seed in range(100, 100 + options.seeds):
-        for who, where in (("ours", ours), ("original", theirs)):
+        for who, where in all_of_them.items():
             found[who].append(run(where, seed))
             show(f"seed {seed} {who}", found[who][-1])
     for who, runs in found.items():
@@ -107,8 +120,11 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
             f"sd {spread(scores):.4f}, {min(scores):.4f} to {max(scores):.4f}; "
             f"wall {statistics.median(walls):.1f} s (at most {max(walls):.1f})"
         )
-    first, second = (statistics.median(r.val_bpb for r in runs) for runs in found.values())
-    print(f"ours / original: {first / second:.3f}, {second - first:.4f} bits per byte better")
+    first, *others = (statistics.median(r.val_bpb for r in runs) for runs in found.values())
+    for checkout, other in zip(options.checkouts, others, strict=True):
+        print(
+            f"ours / {checkout.name}: {first / other:.3f}, {other - first:.4f} bits per byte better"
+        )
 
 
 def adapted(checkout: Path, folder: Path, config: str) -> Path:
@@ -162,7 +178,9 @@ def run(folder: Path, seed: int) -> Ran:
         int(facts["num_steps"]),
         float(facts["total_tokens_M"]),
         float(facts["mfu_percent"]),
+        float(facts["start_seconds"]),
         float(facts["training_seconds"]),
+        float(facts["scoring_seconds"]),
         wall,
     )
 
@@ -172,7 +190,8 @@ def show(name: str, ran: Ran) -> None:
     print(
         f"{name:24} val_bpb {ran.val_bpb:.4f}  {ran.steps} steps  {ran.tokens:.2f} M tokens  "
         f"{ran.tokens / ran.training:.3f} M tokens/s  {mfu}"
-        f"trained {ran.training:.1f} s  wall {ran.wall:.1f} s",
+        f"start {ran.start:.1f} s  trained {ran.training:.1f} s  scored {ran.scoring:.1f} s  "
+        f"wall {ran.wall:.1f} s",
         flush=True,
     )
 

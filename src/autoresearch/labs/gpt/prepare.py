@@ -1,13 +1,8 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#     "huggingface-hub>=0.30",
-#     "numpy>=1.26",
-#     "pyarrow>=16",
-#     "safetensors>=0.4.5",
-#     "tiktoken>=0.8",
-#     "tokenizers>=0.20",
-#     "torch>=2.10,<2.14",
+#     "huggingface-hub>=0.30", "numpy>=1.26", "pyarrow>=16", "safetensors>=0.4.5", "tiktoken>=0.8",
+#     "tokenizers>=0.20", "torch>=2.10,<2.14",
 # ]
 # ///
 """Data, tokenizer, loader, clock and evaluation. Locked: experiments change train.py, never this.
@@ -1065,7 +1060,12 @@ class Run:
         return True
 
     def log(self, step, loss, tokens):
-        """Say how far it is: to the harness, or on the terminal. For people; it decides nothing."""
+        """Say how far it is: to the harness, or on the terminal. For people; it decides nothing,
+        but that it ends the program when there is nothing left to train."""
+        if not loss < 100:
+            raise SystemExit(f"training diverged: the loss is {loss} at step {step}")
+        if step == 0:
+            return
         if self._harness:
             message = {"type": "progress", "step": step, "loss": round(loss, 5), "tokens": tokens}
             self._harness.sendall(json.dumps(message).encode() + b"\n")
@@ -1095,13 +1095,15 @@ class Run:
             found["total_tokens_M"] = figures["tokens"] / 1e6
         found |= {"num_params": count, "num_params_M": count / 1e6}
         figures = found | figures
-        val_bpb = None
+        figures["start_seconds"] = self._start - time.monotonic() + time.time() - process_started()
+        val_bpb, began = None, time.monotonic()
         if not self._harness:
             print(file=sys.stderr)
             try:
                 val_bpb = score(self.corpus, self._folder, Path.cwd())["val_bpb"]
             except Cheat as cheat:
                 raise Problem(f"not scored: {cheat}") from cheat
+            figures["scoring_seconds"] = time.monotonic() - began
         summary = {"val_bpb": val_bpb} if val_bpb is not None else {}
         summary |= {"training_seconds": figures["training_seconds"]}
         summary |= {"total_seconds": time.time() - process_started(), **figures}
@@ -1526,12 +1528,23 @@ def keep_memory():
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
-def free_memory(device):
-    """What torch keeps for later, given back."""
+def rows_that_fit(rows, attempt, device):
+    """The number of rows, halved until attempt(rows) does not run out of memory."""
     import torch
 
-    if device != "cpu":
-        {"cuda": torch.cuda, "mps": torch.mps}[device].empty_cache()
+    while True:
+        try:
+            attempt(rows)
+            return rows
+        except RuntimeError as error:  # torch.OutOfMemoryError is one; others raise it plain
+            if rows == 1 or not re.search("out of memory|can't allocate", str(error)):
+                raise
+        rows //= 2
+        print(f"out of memory: {rows} rows go through the model at once now", file=sys.stderr)
+        if device == "cuda":
+            torch.compiler.reset()  # what was compiled for the rows that did not fit
+        if device != "cpu":
+            {"cuda": torch.cuda, "mps": torch.mps}[device].empty_cache()
 
 
 # ------------------------------------------------------------------------------------------------

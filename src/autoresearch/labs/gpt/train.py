@@ -1,34 +1,26 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#     "huggingface-hub>=0.30",
-#     "numpy>=1.26",
-#     "pyarrow>=16",
-#     "safetensors>=0.4.5",
-#     "tiktoken>=0.8",
-#     "tokenizers>=0.20",
-#     "torch>=2.10,<2.14",
+#     "huggingface-hub>=0.30", "numpy>=1.26", "pyarrow>=16", "safetensors>=0.4.5", "tiktoken>=0.8",
+#     "tokenizers>=0.20", "torch>=2.10,<2.14",
 # ]
 # ///
-"""Train a small GPT for a fixed time. This is the file that experiments change.
+"""Train a small GPT for a fixed time, after prepare.py. This is the file that experiments change.
 
-    python prepare.py && python train.py
-
-Everything may change: model, optimizer, batches, schedule. What must hold: importing this file
-trains nothing; `build(config)` gives a module that maps token ids [batch, time] (int64) to
-next-token logits [batch, time, vocab] (float); `main()` calls prepare.start() once everything is
-built and warm, trains until the run is over, and ends with run.submit(). The score comes from the
-submitted weights alone: nothing printed here counts.
+Everything may change but this: importing the file trains nothing; `build(config)` gives a module
+that maps token ids [batch, time] (int64) to next-token logits [batch, time, vocab] (float);
+`main()` calls prepare.start() when all is built and warm, trains until the run is over, and ends
+with run.submit(). The score comes from the submitted weights alone: nothing printed here counts.
 """
 
 import math
-import re
-import sys
 
 import prepare
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+from torch.optim.adamw import adamw
 
 # Hyperparameters: None means what sizes() finds right for the device and the time -----------------
 
@@ -53,12 +45,13 @@ ROPE_BASE = None  # slowest rotary wavelength, about; range: 1000 to 1000000, lo
 SEQ_LEN = None  # tokens of a training row; one of: 128, 256, 512, 1024, 2048
 BATCH_TOKENS = None  # tokens of an optimizer step; range: 1024 to 1048576, power of 2
 MICRO_ROWS = None  # rows that go through the model at once; fixed
-MATRIX_LR = 0.03  # Muon, for the matrices of the layers
+MATRIX_LR = None  # Muon, for the matrices of the layers
 EMBEDDING_LR = None  # AdamW, for token and value embeddings
 NGRAM_LR = 0.1  # lazy Adam, for the n-gram embeddings
 HEAD_LR = 0.005  # AdamW, for the output head of a model 512 wide
 SCALAR_LR = 0.05  # AdamW, for scalars and gates
-MATRIX_DECAY = 0.1  # weight decay of the matrices, falling to 0 over the run
+MATRIX_DECAY = None  # weight decay of the matrices, falling to 0 over the run
+VALUE_DECAY = 0.003  # of the value embeddings
 NEWTON_STEPS = None  # of Muon's orthogonalisation; range: 2 to 6
 MOMENTUM = 0.95  # Muon's, reached after MOMENTUM_WARMUP steps
 MOMENTUM_WARMUP = 100  # steps from momentum 0.85 to MOMENTUM
@@ -70,21 +63,20 @@ FINAL_LR_RATIO = 0.05  # where they end, relative to their peak
 
 
 def sizes(device, row):
-    """The constants that are None, where a corpus has rows of `row` tokens.
-
-    With the arithmetic that speed and time allow, width and depth grow as its sixth root and the
-    batch as its square root. That meets what was measured on 2 cores in 20 to 300 s
-    (docs/training-log.md), and what 125 experiments of the original found on an H100 in 300 s.
+    """The constants that are None, for rows of `row` tokens. Width and depth grow as the sixth root
+    of the arithmetic that speed and time allow, the batch as its square root: so it was measured on
+    2 cores in 20 to 300 s (docs/training-log.md), and found by 125 experiments on an H100.
     """
     seconds = prepare.BUDGET_SECONDS if SIZED_FOR is None else SIZED_FOR
     scale = (prepare.speed(device) * seconds / (989.5e12 * 300)) ** (1 / 6)  # 1: an H100, 300 s
     batch = 2 ** max(11, min(19, round(18 + 3 * math.log2(scale))))
     is_small = batch < 2**14  # few steps of few tokens: n-grams and copying bring more than depth
-    width = 64 * max(2, min(32, math.ceil(8 * scale)))
+    unit = 64 if is_small else 128  # a head
+    width = unit * max(128 // unit, min(2048 // unit, math.ceil(590 * scale / unit)))
     chosen = {
         "DEPTH": max(1, min(24, int(9 * scale))),
         "WIDTH": width,
-        "HEAD_DIM": 64 if is_small or width % 128 else 128,
+        "HEAD_DIM": unit,
         "MLP_RATIO": 2 if is_small else 4,
         "NGRAM_ROWS": 65536 if is_small and device != "mps" else 0,  # no sparse gradients there
         "MATCHES": 4 if is_small else 0,
@@ -92,39 +84,48 @@ def sizes(device, row):
         "ROPE_BASE": 10_000 if is_small else 200_000,
         "SEQ_LEN": min(row, 256) if is_small else row,
         "BATCH_TOKENS": batch,
+        "MATRIX_LR": 0.03 if is_small else 0.04,
+        "MATRIX_DECAY": 0.1 if is_small else 0.2,
         "EMBEDDING_LR": 0.2 if is_small else 1.1,
         "NEWTON_STEPS": 3 if is_small else 5,
     }
     chosen |= {name: globals()[name] for name in chosen if globals()[name] is not None}
-    row_bytes = 64 * chosen["WIDTH"] * (chosen["DEPTH"] + 2) * chosen["SEQ_LEN"]  # activations
+    row_bytes = 48 * chosen["WIDTH"] * (chosen["DEPTH"] + 2) * chosen["SEQ_LEN"]  # activations
     room = max(1.0, (prepare.memory_gb(device) - 2) * 2**30 / row_bytes)
     return chosen | {"MICRO_ROWS": MICRO_ROWS or 2 ** int(math.log2(room))}
 
 
 # Model --------------------------------------------------------------------------------------------
-
-
 def norm(x):
     return F.rms_norm(x, (x.size(-1),))
 
 
-def rotate(q, k, base):
-    """Rotary positions on [..., time, head_dim] (Su et al. 2021): the two halves are the pairs."""
-    time, half = q.size(-2), q.size(-1) // 2
-    rates = base ** (-torch.arange(half, device=q.device) / half)
-    angles = torch.arange(time, device=q.device)[:, None] * rates
-    cos, sin = angles.cos().to(q.dtype), angles.sin().to(q.dtype)
-    pairs = (t.chunk(2, dim=-1) for t in (q, k))
-    return (torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1) for a, b in pairs)
+def turns(time, dim, base, device):
+    """Cosines and sines of rotary positions, [2, time, dim / 2] (Su et al. 2021)."""
+    rates = base ** (-torch.arange(dim // 2, device=device) / (dim // 2))
+    angles = torch.arange(time, device=device)[:, None] * rates
+    return torch.stack([angles.cos(), angles.sin()])
 
 
-def attend(q, k, v, window, bonus=None):
+def rotate(x, turn):
+    """Rotary positions on [..., time, dim]: the two halves are the pairs."""
+    (a, b), (cos, sin) = x.chunk(2, dim=-1), turn.to(x.dtype)
+    return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1)
+
+
+def in_sight(time, window, device):
+    """What attend() sees in rows of `time` tokens, for the fused kernel of flex_attention."""
+    seen = lambda _batch, _head, i, j: (j <= i) & (i - j < window)  # noqa: E731
+    return create_block_mask(seen, None, None, time, time, device=device)
+
+
+def attend(q, k, v, window, bonus=None, sight=None):
     """Causal attention over the last `window` tokens, own one included. All are [B, heads, T, D].
-    `bonus` [B, T, T] is added to the scores of head 0 where the window is the whole row.
-
-    A row longer than the window is cut in blocks that see themselves and the one before, so that
-    the work falls with the window.
-    """
+    `bonus` [B, T, T] is added to the scores of head 0 where the window is the whole row. With
+    `sight` a fused kernel, to be compiled, skips what is not seen. Without, so does a row in blocks
+    that see themselves and the one before; on a CPU small heads are faster so than fused."""
+    if sight is not None and bonus is None:
+        return flex_attention(q.to(v.dtype), k.to(v.dtype), v, block_mask=sight)
     batch, heads, time, dim = q.shape
     far = torch.full((window, window), -torch.inf, device=q.device, dtype=q.dtype)
     mask = far.triu(1)  # added to the scores: 0 where a query may look
@@ -136,29 +137,21 @@ def attend(q, k, v, window, bonus=None):
     elif bonus is not None:
         mask = mask.repeat(batch, heads, 1, 1)
         mask[:, 0] += bonus
-    if not q.is_cuda:  # small heads on a CPU: two plain matrix products beat the fused kernel
-        y = torch.add(mask, q @ k.mT, alpha=dim**-0.5).softmax(-1) @ v
-    elif window == time and bonus is None:
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    else:  # fused kernels take four dimensions
-        q, k, v = (t.flatten(1, -3) for t in (q, k, v))
-        mask = mask if window == time else mask.repeat(heads, 1, 1)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    return y.reshape(batch, heads, time, dim)
+    scores = torch.add(mask, q @ k.mT, alpha=dim**-0.5)
+    return (scores.softmax(-1) @ v).reshape(batch, heads, time, dim)
 
 
 def matches(ids, longest):
     """uint8 [batch, i, j]: how many tokens right before j are those that end at i, up to `longest`.
 
-    What came after them is a good guess at what comes now. Attention learns that by itself, but
-    late, and when depends on the seed (induction heads, Olsson et al. 2022; n-gram heads, Akyurek
-    et al. 2024).
+    What came after them is a good guess at what comes now. Attention learns that by itself, late,
+    and when depends on the seed (induction heads: Olsson 2022; n-gram heads: Akyurek 2024).
     """
     found = 0
     for n in range(1, longest + 1):
         ends = ngram_rows(ids, n, 2**16).sub(2**15).to(torch.int16)
-        before = F.pad(ends, (1, 0))[:, :-1]
-        found = found + (ends[:, :, None] == before[:, None, :]).view(torch.uint8)
+        before = F.pad(ends, (1, 0))[:, None, :-1]
+        found = found + (ends[:, :, None] == before).view(torch.uint8)
     return found
 
 
@@ -175,7 +168,7 @@ class Block(nn.Module):
 
     def __init__(self, config, layer):
         super().__init__()
-        width, self.dim, self.rope_base = config["width"], config["head_dim"], config["rope_base"]
+        width, self.dim = config["width"], config["head_dim"]
         hidden, kv_width = config["mlp_ratio"] * width, width // config["kv_group"]
         self.q = nn.Linear(width, width, bias=False)
         self.k = nn.Linear(width, kv_width, bias=False)
@@ -195,12 +188,12 @@ class Block(nn.Module):
         for module in (self.out, self.down, *([self.gate] if has_value else [])):
             nn.init.zeros_(module.weight)
 
-    def forward(self, x, first, ids, window, bonus):
+    def forward(self, x, first, ids, turn, *look):
         x = self.resid_scale.to(x.dtype) * x + self.first_scale.to(x.dtype) * first
-        x = x + self.attention(norm(x), ids, window, bonus)
+        x = x + self.attention(norm(x), ids, turn, *look)
         return x + self.down(F.relu(self.up(norm(x))).square())
 
-    def attention(self, x, ids, window, bonus):
+    def attention(self, x, ids, turn, *look):
         batch, time, _ = x.shape
         shifted = torch.lerp(x, F.pad(x, (0, 0, 1, -1)), self.shift.to(x.dtype))
         parts = (self.q(x), self.k(shifted), self.v(x))
@@ -209,10 +202,10 @@ class Block(nn.Module):
             gate = 2 * torch.sigmoid(self.gate(x[..., :32])).transpose(1, 2).unsqueeze(-1)
             value = self.value(ids).view(batch, time, -1, self.dim).transpose(1, 2)
             v = v + gate * value.to(v.dtype)
-        q, k = (1.2 * t for t in rotate(norm(q), norm(k), self.rope_base))
+        q, k = (1.2 * rotate(norm(t), turn) for t in (q, k))
         if k.size(1) < q.size(1):
             k, v = (t.repeat_interleave(q.size(1) // k.size(1), dim=1) for t in (k, v))
-        y = attend(q, k, v, window, bonus)
+        y = attend(q, k, v, *look)
         return self.out(y.transpose(1, 2).reshape(batch, time, -1))
 
 
@@ -220,6 +213,7 @@ class GPT(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
+        self.sights = {}  # window -> in_sight(), where attention is compiled
         width, vocab, rows = config["width"], config["vocab_size"], 3 * config["ngram_rows"]
         self.embed = nn.Embedding(vocab, width)
         self.ngrams = nn.EmbeddingBag(rows, width, mode="sum", sparse=True) if rows else None
@@ -236,10 +230,13 @@ class GPT(nn.Module):
 
     def window(self, layer, time):
         """Tokens that a layer looks back; the last layer always sees everything."""
-        kind = self.config["windows"][layer % len(self.config["windows"])]
-        short = self.config["short_window"]
+        kinds, short = self.config["windows"], self.config["short_window"]
         fits = short < time and time % short == 0
-        return short if kind == "S" and layer < self.config["depth"] - 1 and fits else time
+        return (
+            short
+            if kinds[layer % len(kinds)] == "S" and layer < self.config["depth"] - 1 and fits
+            else time
+        )
 
     def matrices(self):
         """Of the layers: what Muon updates."""
@@ -250,7 +247,7 @@ class GPT(nn.Module):
         """Forward and backward: 6 a weight of a matrix, 12 a channel and token looked at."""
         weights = sum(p.numel() for p in (*self.matrices(), self.head.weight))
         looks = (self.window(layer, length) for layer in range(self.config["depth"]))
-        seen = sum(length / 2 if look >= length else look for look in looks)
+        seen = sum(min(look, length / 2) for look in looks)
         return 6 * weights + 12 * self.config["width"] * seen
 
     def forward(self, ids):
@@ -272,17 +269,16 @@ class GPT(nn.Module):
             found = [ngram_rows(ids, n, rows) + (n - 2) * rows for n in (2, 3, 4)]
             x = x + self.ngrams(torch.stack(found, dim=-1).flatten(0, 1)).view_as(x)
         with torch.autocast(ids.device.type, dtype, enabled=dtype is not torch.float32):
-            return self.layers(norm(x.to(dtype)), ids)
-
-    def layers(self, x, ids):
-        """All blocks: what is compiled, since the sparse gradients below them cannot be."""
-        first, bonus = x, None
-        for layer, block in enumerate(self.blocks):
-            if self.config["matches"] and block is self.blocks[-1]:
-                found = matches(ids, self.config["matches"])
-                bonus = self.config["match_bonus"] * found.to(x.dtype)
-            x = block(x, first, ids, self.window(layer, ids.size(1)), bonus)
-        return norm(x)
+            x = first = norm(x.to(dtype))
+            dim, base, bonus = self.config["head_dim"], self.config["rope_base"], None
+            turn = turns(ids.size(1), dim, base, ids.device)
+            for layer, block in enumerate(self.blocks):
+                if self.config["matches"] and block is self.blocks[-1]:
+                    found = matches(ids, self.config["matches"])
+                    bonus = self.config["match_bonus"] * found.to(x.dtype)
+                window = self.window(layer, ids.size(1))
+                x = block(x, first, ids, turn, window, bonus, self.sights.get(window))
+            return norm(x)
 
 
 class ChunkedLoss(torch.autograd.Function):
@@ -300,13 +296,12 @@ class ChunkedLoss(torch.autograd.Function):
             torch.mm(slope, matrix, out=dx)
             d_weight += slope.mT @ x
         ctx.save_for_backward(d_features, d_weight)
-        ctx.count = len(targets)
         return total / len(targets)
 
     @staticmethod
     def backward(ctx, upstream):
         d_features, d_weight = ctx.saved_tensors
-        scale = upstream / ctx.count
+        scale = upstream / len(d_features)
         return d_features * scale, d_weight * scale, None, None
 
     @staticmethod
@@ -326,8 +321,6 @@ def build(config):
 
 
 # Optimizers ---------------------------------------------------------------------------------------
-
-
 def orthogonal(g, steps):
     """Nearest orthogonal matrices, about, of [n, rows, columns <= rows] (Jordan 2024, Muon)."""
     x = g.mT.to(prepare.fast_dtype(g.device.type))
@@ -339,48 +332,69 @@ def orthogonal(g, steps):
     return x.mT.to(g.dtype)
 
 
-class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised; matrices of one shape, or its transpose, go through together."""
+class Optimizer:
+    """What the three below share; torch.optim's own base imports the compiler, 1.5 s on a CPU."""
 
-    def __init__(self, matrices, lr, steps):
-        by_shape = {}
-        for matrix in matrices:
-            by_shape.setdefault(tuple(sorted(matrix.shape)), []).append(matrix)
-        groups = [{"params": group} for group in by_shape.values()]
-        super().__init__(groups, {"lr": lr, "momentum": 0.85, "decay": 0.0, "steps": steps})
+    def __init__(self, groups, **settings):
+        settings, self.state = settings | {"decay": 0.0, "step": 1}, {}  # for schedule() to set
+        self.param_groups = [{"lr": g["peak_lr"]} | settings | g for g in groups]
 
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
-            params, state = group["params"], self.state[group["params"][0]]
-            grads = torch.stack([p.grad if len(p) >= p.size(1) else p.grad.mT for p in params])
-            buffer = state.setdefault("momentum", torch.zeros_like(grads))
-            buffer.lerp_(grads, 1 - group["momentum"])
-            updates = orthogonal(grads.lerp_(buffer, group["momentum"]), group["steps"])
-            torch._foreach_mul_(params, 1 - group["lr"] * group["decay"])
-            for p, update in zip(params, updates, strict=True):
-                rate = group["lr"] * max(1.0, len(p) / p.size(1)) ** 0.5
-                p.add_(update if len(p) >= p.size(1) else update.mT, alpha=-rate)
+            if used := [p for p in group["params"] if p.grad is not None]:
+                self.update(used, group)
 
 
-class LazyAdam(torch.optim.Optimizer):
-    """Adam without momentum for the rows of a table that a step has used; its second moment is
-    one number a row (as row-wise Adagrad has it), so that little memory is touched."""
+class AdamW(Optimizer):
+    def update(self, params, group):
+        for p in params:
+            if p not in self.state:
+                self.state[p] = torch.zeros_like(p), torch.zeros_like(p), p.new_zeros(())
+        means, squares, steps = map(list, zip(*(self.state[p] for p in params), strict=True))
+        rates = {"lr": group["lr"], "beta1": BETA1, "beta2": BETA2, "weight_decay": group["decay"]}
+        how = {"eps": 1e-10, "fused": True, "amsgrad": False, "maximize": False}
+        adamw(params, [p.grad for p in params], means, squares, [], steps, **rates, **how)
 
-    def __init__(self, table, lr, beta2=0.95):
-        super().__init__([table], {"lr": lr, "beta2": beta2})
 
-    @torch.no_grad()
-    def step(self):
-        (group,) = self.param_groups
-        (table,), beta2 = group["params"], group["beta2"]
-        state, grad = self.state[table], table.grad.coalesce()
+class Muon(Optimizer):
+    """Momentum, orthogonalised, its rows evened out (NorMuon, Li 2025); decay only where an update
+    shrinks a weight, too (Chen 2025). Matrices of one shape, or its transpose, go at once."""
+
+    def __init__(self, matrices, size):
+        by_shape = {}
+        for matrix in matrices:
+            by_shape.setdefault(tuple(sorted(matrix.shape)), []).append(matrix)
+        rates = {"peak_lr": size["MATRIX_LR"], "peak_decay": size["MATRIX_DECAY"]}
+        groups = [{"params": group} | rates for group in by_shape.values()]
+        super().__init__(groups, momentum=0.85, newton_steps=size["NEWTON_STEPS"])
+
+    def update(self, params, group):
+        grads = torch.stack([p.grad if len(p) >= p.size(1) else p.grad.mT for p in params])
+        if params[0] not in self.state:
+            self.state[params[0]] = torch.zeros_like(grads), torch.zeros_like(grads[..., :1])
+        mean, usual = self.state[params[0]]
+        mean.lerp_(grads, 1 - group["momentum"])
+        updates = orthogonal(grads.lerp_(mean, group["momentum"]), group["newton_steps"])
+        usual.lerp_(updates.square().mean(-1, keepdim=True), 1 - BETA2)
+        even = updates * usual.clamp_min(1e-10).rsqrt()
+        old, new = (u.norm(dim=(-2, -1), keepdim=True) for u in (updates, even))
+        even *= old / new.clamp_min(1e-10)
+        for p, turned in zip(params, even, strict=True):
+            update = turned if len(p) >= p.size(1) else turned.mT
+            p.mul_(1 - group["lr"] * group["decay"] * (update * p > 0))
+            p.add_(update, alpha=-group["lr"] * max(1.0, len(p) / p.size(1)) ** 0.5)
+
+
+class LazyAdam(Optimizer):
+    """Adam without momentum for the rows of a table that a step used; a second moment a row."""
+
+    def update(self, params, group):
+        (table,), grad = params, params[0].grad.coalesce()
         rows, grad = grad.indices()[0], grad.values()
-        moments = state.setdefault("moments", table.new_zeros(len(table), 1))
-        state["step"] = state.get("step", 0) + 1
-        moment = moments[rows].lerp_(grad.square().mean(1, keepdim=True), 1 - beta2)
-        moments[rows] = moment
-        rate = group["lr"] * math.sqrt(1 - beta2 ** state["step"])
+        moments = self.state.setdefault(table, table.new_zeros(len(table), 1))
+        moments[rows] = moment = moments[rows].lerp_(grad.square().mean(1, keepdim=True), 1 - BETA2)
+        rate = group["lr"] * math.sqrt(1 - BETA2 ** group["step"])
         table.index_add_(0, rows, grad / (moment.sqrt() + 1e-8), alpha=-rate)
 
 
@@ -390,17 +404,14 @@ def optimizers(model, size):
     known = {id(p) for p in (*model.matrices(), *values)}
     small = [p for p in model.blocks.parameters() if id(p) not in known]
     groups = [
-        {"params": [model.embed.weight, *values], "lr": size["EMBEDDING_LR"]},
-        {"params": [model.head.weight], "lr": HEAD_LR * (model.config["width"] / 512) ** -0.5},
-        {"params": small, "lr": SCALAR_LR},
+        {"params": [model.embed.weight], "peak_lr": size["EMBEDDING_LR"]},
+        {"params": values, "peak_lr": size["EMBEDDING_LR"], "decay": VALUE_DECAY},
+        {"params": [model.head.weight], "peak_lr": HEAD_LR * (model.config["width"] / 512) ** -0.5},
+        {"params": small, "peak_lr": SCALAR_LR},
     ]
-    adam = torch.optim.AdamW(groups, betas=(BETA1, BETA2), eps=1e-10, weight_decay=0.0, fused=True)
-    chosen = [Muon(model.matrices(), MATRIX_LR, size["NEWTON_STEPS"]), adam]
+    chosen = [Muon(model.matrices(), size), AdamW(groups)]
     if model.ngrams is not None:
-        chosen.append(LazyAdam(model.ngrams.weight, NGRAM_LR))
-    for optimizer in chosen:
-        for group in optimizer.param_groups:
-            group["peak_lr"] = group["lr"]
+        chosen.append(LazyAdam([{"params": [model.ngrams.weight], "peak_lr": NGRAM_LR}]))
     return chosen
 
 
@@ -410,14 +421,13 @@ def schedule(chosen, progress, step):
     fall = min(1.0, (1 - progress) / WARMDOWN_RATIO) if WARMDOWN_RATIO else 1.0
     factor = min(rise, fall + (1 - fall) * FINAL_LR_RATIO)
     for group in (group for optimizer in chosen for group in optimizer.param_groups):
-        group["lr"] = group["peak_lr"] * factor
+        group["lr"], group["step"] = group["peak_lr"] * factor, step + 1
         if "momentum" in group:
             group["momentum"] = 0.85 + (MOMENTUM - 0.85) * min(1.0, step / MOMENTUM_WARMUP)
-            group["decay"] = MATRIX_DECAY * (1 - progress)
+            group["decay"] = group["peak_decay"] * (1 - progress)
 
 
 # Training -----------------------------------------------------------------------------------------
-
 SHAPE = (  # the constants that make the model's configuration
     "DEPTH", "WIDTH", "HEAD_DIM", "KV_GROUP", "MLP_RATIO", "WINDOWS", "SHORT_WINDOW", "VALUE_EVERY",
     "NGRAM_ROWS", "MATCHES", "MATCH_BONUS", "SOFTCAP", "ROPE_BASE",
@@ -432,16 +442,20 @@ def main():
     size = sizes(device, corpus.seq_len)
     settings = prepare.constants(globals()) | size
     config = {name.lower(): settings[name] for name in SHAPE} | {"vocab_size": corpus.vocab_size}
-    model = build(config).to(device)
+    with torch.device(device):
+        model = build(config)
     chosen = optimizers(model, size)
     if device == "cuda":
-        model.layers = torch.compile(model.layers, dynamic=False)
+        looks = {model.window(layer, size["SEQ_LEN"]) for layer in range(size["DEPTH"])}
+        model.sights = {look: in_sight(size["SEQ_LEN"], look, device) for look in looks}
+        Block.forward = torch.compile(
+            Block.forward, dynamic=False
+        )  # once for blocks that are alike
         ChunkedLoss.slope = staticmethod(torch.compile(ChunkedLoss.slope, dynamic=False))
 
     def train(batches, micro_steps, step, progress):
         for _ in range(micro_steps):
-            x, y = next(batches)
-            loss = model.loss(x, y)
+            loss = model.loss(*next(batches))
             (loss / micro_steps).backward()
         schedule(chosen, progress, step)
         for optimizer in chosen:
@@ -458,41 +472,28 @@ def main():
         loss = run.wait(train(batches, micro_steps, step, run.progress))
         step += 1
         if run.due():
-            run.log(step, check(loss, step), step * batch_tokens)
-    check(loss, step)
-    tokens = step * batch_tokens
-    flops = model.flops_per_token(size["SEQ_LEN"]) * tokens
-    run.submit(model, config, settings, flops, num_steps=step, tokens=tokens, depth=size["DEPTH"])
+            run.log(step, loss.item(), step * batch_tokens)
+    run.log(step, loss.item(), step * batch_tokens)
+    figures = {"num_steps": step, "tokens": step * batch_tokens, "depth": size["DEPTH"]}
+    flops = model.flops_per_token(size["SEQ_LEN"]) * figures["tokens"]
+    run.submit(model, config, settings, flops, **figures)
 
 
 def warm_up(model, chosen, train, corpus, size, device):
-    """A step on random tokens, undone: compile, allocate, and find out what cannot run. Returns how
-    many rows go through the model at once: MICRO_ROWS, halved until they fit."""
-    rows = max(1, min(size["MICRO_ROWS"], size["BATCH_TOKENS"] // size["SEQ_LEN"]))
+    """A step on random tokens, undone: compile, allocate. Returns how many rows fit at once."""
     saved = {name: value.clone() for name, value in model.state_dict().items()}
-    while True:
+
+    def attempt(rows):
         try:
             train(iter([prepare.synthetic(corpus, rows, size["SEQ_LEN"], device)]), 1, 0, 0.0)
-            return rows
-        except RuntimeError as error:  # torch.OutOfMemoryError is one; others raise it plain
-            if rows == 1 or not re.search("out of memory|can't allocate", str(error)):
-                raise
         finally:
             model.zero_grad(set_to_none=True)
             model.load_state_dict(saved)
             for optimizer in chosen:
                 optimizer.state.clear()
-        rows //= 2
-        print(f"out of memory: {rows} rows go through the model at once now", file=sys.stderr)
-        prepare.free_memory(device)
 
-
-def check(loss, step):
-    """The loss as a number. Ends the program when there is nothing left to train."""
-    value = loss.item()
-    if not value < 100:
-        raise SystemExit(f"training diverged: the loss is {value} at step {step}")
-    return value
+    most = max(1, min(size["MICRO_ROWS"], size["BATCH_TOKENS"] // size["SEQ_LEN"]))
+    return prepare.rows_that_fit(most, attempt, device)
 
 
 if __name__ == "__main__":
