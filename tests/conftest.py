@@ -3,13 +3,13 @@
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from autoresearch.testing.tiny import make_tiny_lab
+from tests.warm import Engines, engines
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: threads of torch would spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -40,17 +40,18 @@ def tiny_lab(tmp_path: Path) -> Path:
     return make_tiny_lab(tmp_path / "lab")
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Engines]:
+    with engines() as made:
+        yield made
+
+
 @pytest.fixture
-def autoresearch() -> Call:
+def autoresearch(warm: Engines) -> Call:
     """autoresearch(lab, "run", ...) -> the finished process; `code` is the exit code expected."""
 
     def call(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "autoresearch", *words],
-            cwd=folder, capture_output=True, text=True, timeout=120,
-            env={**os.environ, "COLUMNS": "120"},
-            check=False,
-        )  # fmt: skip
+        done = warm.run(folder, words, {**os.environ, "COLUMNS": "120"})
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done

@@ -2,7 +2,6 @@
 nothing honest is ever accused."""
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -539,9 +538,7 @@ def test_a_model_that_remembers_rows_in_files_is_caught_in_a_box(place: Place) -
     assert (code, facts) == (3, {})
 
 
-def test_a_model_sees_no_corpus_in_its_box(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("COVERAGE")]:
-        monkeypatch.delenv(name)  # it would write its figures, in a box that lets nobody write
+def test_a_model_sees_no_corpus_in_its_box(place: Place) -> None:
     tier = best_tier()
     if tier is Tier.PROCESSES:
         pytest.skip("no box on this machine: neither bubblewrap nor Landlock with seccomp works")
