@@ -15,22 +15,28 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: threads of 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job: what we start
     signal.signal(signal.SIGINT, signal.default_int_handler)  # must not be deaf to Ctrl-C, too
-LONGEST = (
-    "test_kill",
-    "test_page",
-    "test_looks",
-    "test_score",
+LONGEST = (  # those that mostly wait among those that mostly work
     "test_attacks",
-    "test_trust",
+    "test_score",
     "test_audit",
+    "test_kill",
+    "test_opencode",
     "test_cli",
+    "test_faults",
+    "test_trust",
+    "test_page",
+    "test_night",
+    "test_prepare",
+    "test_gemini",
+    "test_looks",
+    "test_train",
 )
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest first, so that both workers end together."""
+    """The files that take longest first, so that all workers end together."""
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
