@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.testing.tiny import make_tiny_lab
-from tests.warm import Engines, engines
+from tests.warm import Engines
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: threads of torch would spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -47,17 +47,26 @@ def tiny_lab(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def warm() -> Iterator[Engines]:
-    with engines() as made:
-        yield made
+def warm() -> Iterator[Callable[[], Engines]]:
+    """Engines to be called; others when they were killed in a call that did not end."""
+    made: list[Engines] = []
+
+    def there() -> Engines:
+        if not made or not made[-1].are_there:
+            made.append(Engines())
+        return made[-1]
+
+    yield there
+    for each in made:
+        each.close()
 
 
 @pytest.fixture
-def autoresearch(warm: Engines) -> Call:
+def autoresearch(warm: Callable[[], Engines]) -> Call:
     """autoresearch(lab, "run", ...) -> the finished process; `code` is the exit code expected."""
 
     def call(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = warm.run(folder, words, {**os.environ, "COLUMNS": "120"})
+        done = warm().run(folder, words, {**os.environ, "COLUMNS": "120"})
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done

@@ -2,6 +2,9 @@
 
 What a call does is done by a process of its own, forked from one that has run nothing yet: the
 command line, its exit code and its output are the real ones. Only importing is done once.
+
+What it does not cover: what Python itself reads when it starts (PYTHON* in the environment), and
+how long importing takes. test_kill.py, test_helm.py and the nights start the real program.
 """
 
 import atexit
@@ -15,8 +18,8 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from signal import SIGKILL
@@ -29,42 +32,50 @@ LONGEST_SECONDS = 120
 class Engines:
     """Calls of the command line, one after the other."""
 
-    def __init__(self, calls: socket.socket) -> None:
-        self._calls = calls
+    def __init__(self) -> None:
+        self._calls, theirs = socket.socketpair()
+        with theirs:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
+                cwd=Path(__file__).parents[1], pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def are_there(self) -> bool:
+        return self._server.poll() is None
 
     def run(
         self, folder: Path, words: Sequence[str], env: Mapping[str, str]
     ) -> subprocess.CompletedProcess[str]:
+        """Raises TimeoutError or EOFError; then there is nobody left to be called."""
         asked = json.dumps({"words": words, "folder": str(folder), "env": dict(env)}).encode()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             files = [out.fileno(), err.fileno()]
-            socket.send_fds(self._calls, [len(asked).to_bytes(4, "big")], files)
-            self._calls.sendall(asked)
-            code = int.from_bytes(receive(self._calls, 4), "big", signed=True)
+            self._calls.settimeout(LONGEST_SECONDS)
+            try:
+                socket.send_fds(self._calls, [len(asked).to_bytes(4, "big")], files)
+                self._calls.sendall(asked)
+                code = int.from_bytes(receive(self._calls, 4), "big", signed=True)
+            except BaseException:
+                self.kill()
+                raise
             said = [os.pread(each, os.fstat(each).st_size, 0).decode() for each in files]
         return subprocess.CompletedProcess(["autoresearch", *words], code, *said)
 
-
-@contextmanager
-def engines() -> Iterator[Engines]:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.settimeout(LONGEST_SECONDS)
-        server = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
-            cwd=Path(__file__).parents[1], pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        theirs.close()
+    def close(self) -> None:
+        """No more calls: what was measured is written down, and the process ends."""
+        self._calls.close()
         try:
-            yield Engines(ours)
-        finally:
-            ours.close()
-            try:
-                server.wait(5)
-            except subprocess.TimeoutExpired:  # a call that does not end
-                os.killpg(server.pid, SIGKILL)
-                server.wait()
+            self._server.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._server.pid, SIGKILL)
+        self._server.wait()
+        self._calls.close()
 
 
 def receive(calls: socket.socket, size: int) -> bytes:
