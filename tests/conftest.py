@@ -3,34 +3,40 @@
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from autoresearch.testing.tiny import make_tiny_lab
+from tests.warm import Engines
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: threads of torch would spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job: what we start
     signal.signal(signal.SIGINT, signal.default_int_handler)  # must not be deaf to Ctrl-C, too
-LONGEST = (
-    "test_kill",
-    "test_page",
-    "test_looks",
-    "test_score",
+LONGEST = (  # those that mostly wait among those that mostly work
     "test_attacks",
-    "test_trust",
+    "test_score",
     "test_audit",
+    "test_kill",
+    "test_opencode",
     "test_cli",
+    "test_faults",
+    "test_trust",
+    "test_page",
+    "test_night",
+    "test_prepare",
+    "test_gemini",
+    "test_looks",
+    "test_train",
 )
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest first, so that both workers end together."""
+    """The files that take longest first, so that all workers end together."""
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
@@ -40,17 +46,27 @@ def tiny_lab(tmp_path: Path) -> Path:
     return make_tiny_lab(tmp_path / "lab")
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Callable[[], Engines]]:
+    """Engines to be called; others when they were killed in a call that did not end."""
+    made: list[Engines] = []
+
+    def there() -> Engines:
+        if not made or not made[-1].are_there:
+            made.append(Engines())
+        return made[-1]
+
+    yield there
+    for each in made:
+        each.close()
+
+
 @pytest.fixture
-def autoresearch() -> Call:
+def autoresearch(warm: Callable[[], Engines]) -> Call:
     """autoresearch(lab, "run", ...) -> the finished process; `code` is the exit code expected."""
 
     def call(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "autoresearch", *words],
-            cwd=folder, capture_output=True, text=True, timeout=120,
-            env={**os.environ, "COLUMNS": "120"},
-            check=False,
-        )  # fmt: skip
+        done = warm().run(folder, words, {**os.environ, "COLUMNS": "120"})
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done

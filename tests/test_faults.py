@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import nights, opening, traces
+from autoresearch import keep, nights, opening, traces
 from autoresearch.budget import Budget
 from autoresearch.campaign import Study
 from autoresearch.errors import Failed
@@ -82,7 +82,7 @@ def study_in(
         opened = opening.open_study(lab, store, opening.Wishes("t"))
         study = Study(
             "t", lab, store, opened.program, Scripted(edits), "scripted", Greedy(), LocalRunner(),
-            watcher or Notes(), sys.executable, 0,
+            watcher or Notes(), sys.executable, 0, rule=keep.Greedy(),
         )  # fmt: skip
         research(study, Budget(experiments=len(edits)))
         return store.experiments("t")

@@ -86,9 +86,10 @@ def make_lab(folder: Path) -> Path:
     lab.mkdir(parents=True)
     shutil.copy(FILES / "prepare.py", lab)
     (lab / "train.py").write_text(HONEST)
-    corpus = folder / "corpus.jsonl"
-    texts = (json.dumps({"text": prose(800, seed)}) for seed in range(1500))
-    corpus.write_text("\n".join(texts))
+    corpus = folder.parent / "corpus.jsonl"  # the same for all labs, so that it is prepared once
+    if not corpus.exists():
+        texts = (json.dumps({"text": prose(800, seed)}) for seed in range(1500))
+        corpus.write_text("\n".join(texts))
     (lab / "program.md").write_text(PROGRAM.replace("../corpus.jsonl", str(corpus)))
     commit(lab)
     return lab
@@ -102,9 +103,9 @@ def an_honest_edit(folder: Path) -> Attack:
 
 
 def between(chosen: list[Attack], honest: Attack) -> list[Attack]:
-    """The attacks with the honest edit after every three: the engine waits after many failures."""
-    parts = [chosen[i : i + 3] for i in range(0, len(chosen), 3)]
-    return [each for part in parts for each in (*part, honest)]
+    """The attacks with the honest edit after every four: the engine waits after many failures."""
+    parts = [chosen[i : i + 4] for i in range(0, len(chosen), 4)]
+    return [each for part in parts for each in (part if len(part) < 4 else (*part, honest))]
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,7 @@ def test_without_the_audit_the_lies_are_believed(ring: Path) -> None:
     lies = [SCORE[name] for name in LIES]
     assert all("depend on more" in each.says for each in lies)
     with arena.stage(lab, {}, lambda run: "") as stage:
-        results = arena.attack(stage, lies, sys.executable, best_tier())
+        results = arena.attack(stage, lies, sys.executable, best_tier(), keep_rule="greedy")
     outcomes = {each.attack.name: each.sentence for each in results}
     believed = {name for name, words in outcomes.items() if "and was discard" in words}
     believed |= {name for name, words in outcomes.items() if "and was keep" in words}

@@ -27,7 +27,8 @@ class Lab:
             shutil.copy(FILES / name, folder)
 
     def environment(self, **settings: object) -> dict[str, str]:
-        plain = {k: v for k, v in os.environ.items() if not k.startswith(("AUTORESEARCH_", "HF_"))}
+        dropped = ("AUTORESEARCH_", "HF_", "COVERAGE_")  # the lab's files are not measured
+        plain = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
         given = {"CACHE": self.cache, **settings}
         own = {k if k.startswith("HF_") else f"AUTORESEARCH_{k}": str(v) for k, v in given.items()}
         return (

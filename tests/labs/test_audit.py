@@ -2,7 +2,6 @@
 nothing honest is ever accused."""
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -539,9 +538,7 @@ def test_a_model_that_remembers_rows_in_files_is_caught_in_a_box(place: Place) -
     assert (code, facts) == (3, {})
 
 
-def test_a_model_sees_no_corpus_in_its_box(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("COVERAGE")]:
-        monkeypatch.delenv(name)  # it would write its figures, in a box that lets nobody write
+def test_a_model_sees_no_corpus_in_its_box(place: Place) -> None:
     tier = best_tier()
     if tier is Tier.PROCESSES:
         pytest.skip("no box on this machine: neither bubblewrap nor Landlock with seccomp works")
@@ -662,8 +659,17 @@ def test_a_crash_ends_in_its_last_words(place: Place, script: str, sentence: str
 # ------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def on_dev(place: Place) -> float:
+    """The score of the small model where no split is named."""
+    place.submit("")
+    return float(place.score()[1]["val_bpb"])
+
+
 @pytest.mark.parametrize("splits", ["dev", "dev,confirm", "final"])
-def test_each_split_is_scored_when_it_is_asked_for(place: Place, splits: str) -> None:
+def test_each_split_is_scored_when_it_is_asked_for(
+    place: Place, on_dev: float, splits: str
+) -> None:
     place.submit("")
     code, facts, said = place.score(SPLITS=splits)
     assert code == 0, said
@@ -672,7 +678,7 @@ def test_each_split_is_scored_when_it_is_asked_for(place: Place, splits: str) ->
     if splits == "final":
         assert facts["val_bpb"] == facts["final"]
     else:
-        assert facts["val_bpb"] == place.score()[1]["val_bpb"]
+        assert facts["val_bpb"] == on_dev
 
 
 def test_an_unknown_split_is_refused_in_one_line(place: Place) -> None:

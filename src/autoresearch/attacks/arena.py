@@ -124,11 +124,12 @@ def attack(
     python: str,
     tier: Tier,
     on_result: Callable[[Result], None] = lambda result: None,
+    keep_rule: str | None = None,
 ) -> list[Result]:
     """Run the attacks as one study of the lab on the stage."""
     lab, clinic = Lab.open(stage.lab), Clinic(stage, rounds, on_result)
     with lab.lock(), Store(opening.store_path(lab)) as store:
-        opened = opening.open_study(lab, store, opening.Wishes(TAG))
+        opened = opening.open_study(lab, store, opening.Wishes(TAG, keep_rule=keep_rule))
         study = Study(
             TAG, lab, store, opened.program, clinic, "attacks", Greedy(), LocalRunner(tier),
             clinic, python, opened.row.seed, rule=keep.rule_named(opened.row.keep_rule), tier=tier,
