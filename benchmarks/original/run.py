@@ -58,7 +58,7 @@ REPLACED = (  # what the original's text says, and what it says here
         'print("---")\n',
         "import ours, prepare\n"
         'print("---")\n'
-        'print("start_seconds:", started - ours.process_started())\n'
+        'print("startup_seconds:", started - ours.process_started())\n'
         'print("scoring_seconds:", prepare.EVALUATED[-1])\n',
     ),
 )
@@ -178,7 +178,7 @@ def run(folder: Path, seed: int) -> Ran:
         int(facts["num_steps"]),
         float(facts["total_tokens_M"]),
         float(facts["mfu_percent"]),
-        float(facts["start_seconds"]),
+        float(facts["startup_seconds"]),
         float(facts["training_seconds"]),
         float(facts["scoring_seconds"]),
         wall,

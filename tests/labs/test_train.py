@@ -177,6 +177,14 @@ def test_importing_trains_nothing(tmp_path: Path) -> None:
     assert set(lab.folder.iterdir()) == before
 
 
+def test_a_run_on_a_cpu_does_not_import_the_compiler(trained: tuple[Lab, str]) -> None:
+    """It would cost every experiment a second and a half."""
+    lab, _ = trained
+    code = "import sys, train; train.main(); sys.exit('torch._dynamo' in sys.modules)"
+    done = lab.run("-c", code, SOURCE="small.txt", BUDGET=1)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_same_seed_and_steps_give_the_same_losses(trained: tuple[Lab, str]) -> None:
     lab, _ = trained
     for loaded in modules(lab.folder, lab.cache, "prepare", "train"):
@@ -426,6 +434,55 @@ def test_a_matrix_and_its_transpose_are_updated_alike(train: ModuleType) -> None
     muon.step()
     assert tall.abs().max() > 0
     torch.testing.assert_close(tall, 2 * wide.mT)  # sqrt(32 / 8) is the tall one's rate
+
+
+def test_every_row_of_an_update_is_as_long(train: ModuleType) -> None:
+    matrix = torch.nn.Parameter(torch.zeros(32, 8))
+    matrix.grad = torch.randn(32, 8, generator=torch.Generator().manual_seed(6))
+    matrix.grad[:4] *= 0.01  # orthogonalised, these rows are still the short ones
+    train.Muon([matrix], SIZE).step()
+    lengths = matrix.detach().norm(dim=1)
+    torch.testing.assert_close(lengths, lengths.mean().expand(32), atol=0.0, rtol=1e-3)
+    whole = SIZE["MATRIX_LR"] * 2 * math.sqrt(8)  # as long as an orthogonal matrix of its shape
+    assert 0.6 * whole < matrix.detach().norm() < 1.3 * whole
+
+
+def test_a_weight_decays_where_its_update_shrinks_it(train: ModuleType) -> None:
+    def after(decay: float) -> torch.Tensor:
+        matrix = torch.nn.Parameter(torch.ones(32, 8))
+        matrix.grad = torch.randn(32, 8, generator=torch.Generator().manual_seed(7))
+        muon = train.Muon([matrix], SIZE)
+        muon.param_groups[0]["decay"] = decay
+        muon.step()
+        return matrix.detach()
+
+    plain, decayed = after(0.0), after(0.5)
+    torch.testing.assert_close(
+        plain - decayed, torch.where(plain < 1, 0.5 * SIZE["MATRIX_LR"], 0.0)
+    )
+
+
+def test_adamw_is_the_librarys(train: ModuleType) -> None:
+    chance = torch.Generator().manual_seed(8)
+    ours, its = (torch.nn.Parameter(torch.ones(5, 3)) for _ in range(2))
+    adam = train.AdamW([{"params": [ours], "peak_lr": 0.1, "decay": 0.2}])
+    library = torch.optim.AdamW(
+        [its], lr=0.1, betas=(train.BETA1, train.BETA2), eps=1e-10, weight_decay=0.2
+    )
+    for _ in range(5):
+        ours.grad = torch.randn(5, 3, generator=chance)
+        its.grad = ours.grad.clone()
+        adam.step()
+        library.step()
+    torch.testing.assert_close(ours, its)
+
+
+def test_a_parameter_without_gradient_stays(train: ModuleType) -> None:
+    used, unused = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+    used.grad = torch.ones(3)
+    train.AdamW([{"params": [used, unused], "peak_lr": 0.1}]).step()
+    assert (used < 1).all()
+    assert (unused == 1).all()
 
 
 def test_the_lazy_adam_moves_the_rows_that_were_used(train: ModuleType) -> None:

@@ -1095,9 +1095,10 @@ class Run:
             found["total_tokens_M"] = figures["tokens"] / 1e6
         found |= {"num_params": count, "num_params_M": count / 1e6}
         figures = found | figures
-        figures["start_seconds"] = self._start - time.monotonic() + time.time() - process_started()
-        val_bpb, began = None, time.monotonic()
+        val_bpb = None
         if not self._harness:
+            began = time.monotonic()
+            figures["startup_seconds"] = self._start - began + time.time() - process_started()
             print(file=sys.stderr)
             try:
                 val_bpb = score(self.corpus, self._folder, Path.cwd())["val_bpb"]

@@ -64,13 +64,13 @@ FINAL_LR_RATIO = 0.05  # where they end, relative to their peak
 
 def sizes(device, row):
     """The constants that are None, for rows of `row` tokens. Width and depth grow as the sixth root
-    of the arithmetic that speed and time allow, the batch as its square root: so it was measured on
+    of the arithmetic that speed and time allow, the batch as its 0.4th power: so it was measured on
     2 cores in 20 to 300 s (docs/training-log.md), and found by 125 experiments on an H100.
     """
     seconds = prepare.BUDGET_SECONDS if SIZED_FOR is None else SIZED_FOR
     scale = (prepare.speed(device) * seconds / (989.5e12 * 300)) ** (1 / 6)  # 1: an H100, 300 s
-    batch = 2 ** max(11, min(19, round(18 + 3 * math.log2(scale))))
-    is_small = batch < 2**14  # few steps of few tokens: n-grams and copying bring more than depth
+    batch = 2 ** max(11, min(19, round(18 + 2.5 * math.log2(scale))))
+    is_small = scale < 0.35  # few steps of few tokens: n-grams and copying bring more than depth
     unit = 64 if is_small else 128  # a head
     width = unit * max(128 // unit, min(2048 // unit, math.ceil(590 * scale / unit)))
     chosen = {
