@@ -54,6 +54,13 @@ def test_choices(line: str, choices: tuple[Scalar, ...]) -> None:
         ("A = 3 * 128  # range: 128 to 1000", Range(Scale.WHOLE, 1, 7, 128)),
         ("LAYERS = 4  # range: 2 to 8", Range(Scale.WHOLE, 2, 8)),
         ("LAYERS = 4  # range: 2 to 8, power of 2", Range(Scale.POWER, 1, 3)),
+        (
+            "A = 192  # a multiple of B; range: 64 to 2048, multiple of 64",
+            Range(Scale.WHOLE, 1, 32, 64),
+        ),
+        ("A = 128  # range: 100 to 300, multiples of 64", Range(Scale.WHOLE, 2, 4, 64)),
+        ("A = 100  # range: 10 to 200, multiple of 64", Range(Scale.WHOLE, 10, 200)),
+        ("A = 100  # range: 10 to 200, multiple of 0", Range(Scale.WHOLE, 10, 200)),
     ],
 )
 def test_hinted_ranges(line: str, expected: Range) -> None:

@@ -3,6 +3,7 @@
     DEPTH = 4           # one of: 2, 4, 6, 8
     MATRIX_LR = 0.02    # Muon's; range: 0.005 to 0.1, log
     WINDOW = 128        # range: 32 to 1024, power of 2
+    WIDTH = 192         # range: 64 to 2048, multiple of 64
     SOFTCAP = 15.0      # fixed
 
 Without a hint a constant is searched around the value that it had when the study began, so that
@@ -23,6 +24,7 @@ _FIXED = re.compile(r"(?:^|[;,.(])\s*fixed\b", re.IGNORECASE)
 _ONE_OF = re.compile(r"\bone of:([^;)]+)", re.IGNORECASE)
 _RANGE = re.compile(r"\brange:\s*(\S+)\s+to\s+([^\s,;)]+)(\s*,?\s*log\b)?", re.IGNORECASE)
 _POWER = re.compile(r"\bpowers? of (?:2|two)\b", re.IGNORECASE)
+_MULTIPLE = re.compile(r"\bmultiples? of ([1-9]\d*)\b", re.IGNORECASE)
 _ITEM = re.compile(r"""\s*("[^"]*"|'[^']*'|(?:(?!\sor\s)[^,])+)(?:\sor\s)?""")
 _BARE_WORD = re.compile(r"[\w.+/-]*\w")
 _LEFT_ALONE = re.compile(r"\b(seeds?|port|version)\b")
@@ -92,6 +94,8 @@ def _hinted(constant: Constant, start: int | float) -> Range | None:
         return None
     if isinstance(start, float):
         return _range(Scale.LOG if match[3] and low > 0 else Scale.LINEAR, float(low), float(high))
+    if (multiple := _MULTIPLE.search(constant.comment)) and start % (unit := int(multiple[1])) == 0:
+        return _range(Scale.WHOLE, math.ceil(low / unit), math.floor(high / unit), unit)
     low, high = math.ceil(low / constant.unit), math.floor(high / constant.unit)
     if _is_power(constant, start) and is_power_of_two(low) and is_power_of_two(high):
         low, high = low.bit_length() - 1, high.bit_length() - 1
