@@ -9,7 +9,6 @@ Kernels are timed by the device's own events, medians of ten.
 
 import importlib
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -21,11 +20,9 @@ from types import ModuleType
 
 import torch
 import torch.nn.functional as F
+from seeds import LAB, copy_lab
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from autoresearch.constants import rewrite
-
-LAB = Path(__file__).parent.parent / "src" / "autoresearch" / "labs" / "gpt"
 ROWS, TIME, HEADS, DIM, WIDTH, VOCAB = 64, 2048, 5, 128, 640, 8192  # of train.py on an H100, 300 s
 
 STEPS = """
@@ -189,11 +186,7 @@ def loss() -> None:
 def step(changes: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file in ("prepare.py", "train.py"):
-            shutil.copyfile(LAB / file, folder / file)
-        text = (folder / "train.py").read_text()
-        text = rewrite(text, changes, resolved=dict.fromkeys(changes, 1))
-        (folder / "train.py").write_text(text)
+        copy_lab(folder, changes)
         (folder / "steps.py").write_text(STEPS)
         env = {"AUTORESEARCH_BUDGET": "300"} | os.environ
         subprocess.run([sys.executable, "steps.py"], cwd=folder, env=env, check=True)

@@ -43,13 +43,15 @@ def one(folder: Path, seed: int, budget: str, steps: str) -> dict[str, str]:
     return dict(line.replace(" ", "").split(":", 1) for line in summary)
 
 
-def change(script: Path, changes: dict[str, str]) -> None:
-    """Set constants of a script, also those that it leaves open (None)."""
+def copy_lab(folder: Path, changes: dict[str, str]) -> None:
+    """The reference lab, with constants of train.py set, also those that it leaves open (None)."""
+    shutil.copyfile(LAB / "prepare.py", folder / "prepare.py")
+    text = (LAB / "train.py").read_text()
     try:
-        text = rewrite(script.read_text(), changes, resolved=dict.fromkeys(changes, 1))
+        text = rewrite(text, changes, resolved=dict.fromkeys(changes, 1))
     except KeyError as error:
-        raise SystemExit(f"{script.name} has no constant {error.args[0]}") from None
-    script.write_text(text)
+        raise SystemExit(f"train.py has no constant {error.args[0]}") from None
+    (folder / "train.py").write_text(text)
 
 
 def main() -> None:
@@ -58,9 +60,7 @@ def main() -> None:
     budget, count, steps = (*given, *["20", "5", ""][len(given) :])[:3]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file in ("prepare.py", "train.py"):
-            shutil.copyfile(LAB / file, folder / file)
-        change(folder / "train.py", changes)
+        copy_lab(folder, changes)
         argv = [sys.executable, "prepare.py"]
         subprocess.run(argv, cwd=folder, check=True, capture_output=True)
         scores = []
