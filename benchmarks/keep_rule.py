@@ -213,15 +213,15 @@ def settings() -> dict[str, list[Setting]]:
         ],
         "Runs of the baseline": [
             Setting(f"{repeats} runs of {runs}", Confirm(repeats=repeats), runs=runs)
-            for runs in (12, 30, 100)
-            for repeats in (3, 4, 5)
+            for runs in (12, 20, 30, 100)
+            for repeats in (2, 3, 5)
             if (repeats, runs) != (3, 100)
         ]
         + [
             Setting(
                 f"{repeats} runs of 100, 5% fall behind", Confirm(repeats=repeats), World(late=0.05)
             )
-            for repeats in (3, 4, 5)
+            for repeats in (2, 3, 5)
         ],
         "Other worlds": [
             Setting(f"{rule.name}: {name}", rule, world)

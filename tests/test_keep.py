@@ -129,12 +129,22 @@ def test_equal_scores_have_no_spread_at_all(value: float) -> None:
 # How many runs, and on which text
 
 
-def test_the_baseline_is_run_three_times_on_both_texts() -> None:
-    runs: list[Score] = []
-    while splits := Confirm().next_run(Evidence(tuple(runs), None, Noise())):
-        assert splits == BOTH
-        runs.append(Score(1.5, 1.6))
-    assert len(runs) == 3
+@pytest.mark.parametrize(
+    ("experiments", "scores", "count"),
+    [
+        (None, [1.5, 1.52, 1.51, 1.49], 3),
+        (100, [1.5, 1.52, 1.51, 1.49], 3),
+        (20, [1.5, 1.52, 1.51, 1.49], 2),
+        (1, [1.5, 1.5, 1.51, 1.49], 3),  # two that are alike are no proof of a lab without noise
+    ],
+)
+def test_how_often_the_baseline_is_run(
+    experiments: int | None, scores: list[float], count: int
+) -> None:
+    rule, runs = rule_named("confirm", experiments), [Score(each, each + 0.1) for each in scores]
+    for given in range(count):
+        assert rule.next_run(Evidence(tuple(runs[:given]), None, Noise())) == BOTH
+    assert not rule.next_run(Evidence(tuple(runs[:count]), None, Noise()))
 
 
 def test_a_clear_loser_costs_one_run_on_dev() -> None:
@@ -391,6 +401,6 @@ def test_a_night_without_a_real_idea_keeps_little(simulation: ModuleType) -> Non
 
 def test_rules_are_found_by_name() -> None:
     assert rule_named("confirm") == Confirm()
-    assert rule_named("greedy") == Greedy()
+    assert rule_named("greedy", experiments=3) == rule_named("greedy") == Greedy()
     with pytest.raises(UserError, match="'gready'; choose one of: confirm, greedy"):
         rule_named("gready")

@@ -15,12 +15,13 @@ believed after one run. Scores must be finite.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from autoresearch.errors import UserError
 
 DEV, BOTH = "dev", "dev,confirm"  # splits, as the score command is told of them
+SHORT = 20  # experiments: up to here a third run of the baseline costs more than it tells
 BASELINE = "the baseline: everything else is measured against it"
 
 
@@ -212,10 +213,15 @@ class Confirm:
     def next_run(self, evidence: Evidence) -> str:
         count, one_says_all = len(evidence.runs), evidence.noise.dev.is_none
         if evidence.incumbent is None:
-            return BOTH if count < self.repeats else ""
+            return BOTH if count < self.repeats or self.is_suspect(evidence.runs) else ""
         if count == 0:
             return BOTH if one_says_all else DEV
         return BOTH if count == 1 and not one_says_all and self.is_promising(evidence) else ""
+
+    @staticmethod
+    def is_suspect(runs: Sequence[Score]) -> bool:
+        """Whether two runs are alike: a lab without noise, or two that just met?"""
+        return len(runs) == 2 and measured([runs]).dev.is_none
 
     def is_promising(self, evidence: Evidence) -> bool:
         """Whether the first run is better by the margin."""
@@ -235,11 +241,16 @@ class Confirm:
 RULES: dict[str, KeepRule] = {rule.name: rule for rule in (Confirm(), Greedy())}
 
 
-def rule_named(name: str) -> KeepRule:
-    """Raises UserError."""
+def rule_named(name: str, experiments: int | None = None) -> KeepRule:
+    """The rule for a study of at most so many experiments; None: without such a limit.
+
+    Raises UserError.
+    """
     if name not in RULES:
         raise UserError(f"no keep rule is called {name!r}; choose one of: {', '.join(RULES)}")
-    return RULES[name]
+    rule = RULES[name]
+    is_short = experiments is not None and experiments <= SHORT
+    return replace(rule, repeats=2) if isinstance(rule, Confirm) and is_short else rule
 
 
 def decision(evidence: Evidence, sentence: str, kept: bool = False) -> Decision:

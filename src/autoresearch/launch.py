@@ -89,7 +89,7 @@ def study_of(
     return Study(
         tag, lab, store, opened.program, researcher, name, Greedy(lower=lower), LocalRunner(tier),
         watcher, opening.interpreter(lab), opened.row.seed, stop,
-        keep.rule_named(opened.row.keep_rule), tier,
+        keep.rule_named(opened.row.keep_rule, opened.budget.experiments), tier,
     )  # fmt: skip
 
 
