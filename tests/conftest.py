@@ -11,8 +11,12 @@ import pytest
 from autoresearch.testing.tiny import make_tiny_lab
 from tests.warm import Engines
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # two workers on two cores: threads of torch would spin
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # more workers than cores: torch's would spin
+MEASURED = {}  # what coverage tells the processes that it shall follow
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in [each for each in os.environ if each.startswith("COVERAGE_")]:
+        MEASURED[name] = os.environ.pop(name)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job: what we start
     signal.signal(signal.SIGINT, signal.default_int_handler)  # must not be deaf to Ctrl-C, too
 LONGEST = (  # those that mostly wait among those that mostly work
@@ -41,6 +45,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Coverage follows what a test starts where that is asked for: nobody else waits for it."""
+    if item.get_closest_marker("measured"):
+        os.environ.update(MEASURED)
+    try:
+        return (yield)
+    finally:
+        for name in MEASURED:
+            os.environ.pop(name, None)
+
+
 @pytest.fixture
 def tiny_lab(tmp_path: Path) -> Path:
     return make_tiny_lab(tmp_path / "lab")
@@ -53,7 +69,7 @@ def warm() -> Iterator[Callable[[], Engines]]:
 
     def there() -> Engines:
         if not made or not made[-1].are_there:
-            made.append(Engines())
+            made.append(Engines(MEASURED))
         return made[-1]
 
     yield there

@@ -207,6 +207,7 @@ def test_a_baseline_that_does_not_run_says_so_and_can_be_mended(
     autoresearch(tiny_lab, "run", "--tag", "t", "--experiments", "0")
 
 
+@pytest.mark.measured
 def test_one_engine_a_lab(tiny_lab: Path, autoresearch: Call) -> None:
     (tiny_lab / "train.py").write_text(TRAIN.replace("SLEEP = 0.02", "SLEEP = 1.5"))
     argv = [sys.executable, "-m", "autoresearch", "run", "--experiments", "1", "--tag", "t"]
@@ -253,6 +254,7 @@ def test_help_teaches(tmp_path: Path, autoresearch: Call) -> None:
     )
 
 
+@pytest.mark.measured
 def test_on_a_terminal_there_is_a_live_line(tiny_lab: Path) -> None:
     (tiny_lab / "train.py").write_text(TRAIN.replace("SLEEP = 0.02", "SLEEP = 1.0"))
     ours, theirs = pty.openpty()

@@ -39,6 +39,8 @@ from autoresearch.store import Store
 from autoresearch.terminal import status_lines
 from autoresearch.testing.tiny import make_tiny_lab
 
+pytestmark = pytest.mark.measured
+
 HOSTILE = "up \x1b[31mred\x1b]0;owned\x07 \u202e\nand down"
 PATIENCE_SECONDS = 60.0
 

@@ -134,6 +134,7 @@ def test_equal_scores_have_no_spread_at_all(value: float) -> None:
     [
         (None, [1.5, 1.52, 1.51, 1.49], 3),
         (100, [1.5, 1.52, 1.51, 1.49], 3),
+        (0, [1.5, 1.52, 1.51, 1.49], 3),
         (20, [1.5, 1.52, 1.51, 1.49], 2),
         (1, [1.5, 1.5, 1.51, 1.49], 3),  # two that are alike are no proof of a lab without noise
     ],

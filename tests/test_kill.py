@@ -30,16 +30,12 @@ def git(folder: Path, *words: str) -> str:
     ).stdout.strip()
 
 
-def launch(
-    lab: Path, tag: str, experiments: int = EXPERIMENTS, *, is_doomed: bool = False
-) -> "subprocess.Popen[str]":
-    """A doomed engine is not measured: it would die before it could say what it ran."""
+def launch(lab: Path, tag: str, experiments: int = EXPERIMENTS) -> "subprocess.Popen[str]":
     words = ["run", "--experiments", str(experiments), "--tag", tag]
-    env = {k: v for k, v in os.environ.items() if not (is_doomed and k.startswith("COVERAGE_"))}
     return subprocess.Popen(
         [sys.executable, "-m", "autoresearch", *words],
         cwd=lab, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True, env={**env, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
 
 
@@ -126,7 +122,7 @@ def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
     for tag in (f"t{number}" for number in range(STUDIES)):
         known: dict[int, Experiment] = {}
         for _ in range(KILLS // STUDIES):
-            engine = launch(lab, tag, is_doomed=True)
+            engine = launch(lab, tag)
             with suppress(subprocess.TimeoutExpired):
                 engine.wait(moments.uniform(0.05, LONGEST_LIFE_SECONDS))
             engine.kill()

@@ -64,7 +64,7 @@ def test_each_call_is_a_process_of_its_own_in_its_place(
 def test_a_call_that_does_not_end_is_killed(
     tiny_lab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engines = Engines()
+    engines = Engines({})
     assert engines.run(tiny_lab, ("--version",), os.environ).returncode == 0
     monkeypatch.setattr("tests.warm.LONGEST_SECONDS", 1.0)
     with pytest.raises(TimeoutError):

@@ -32,13 +32,14 @@ LONGEST_SECONDS = 120
 class Engines:
     """Calls of the command line, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, env: Mapping[str, str]) -> None:
+        """`env`: what their process sees beside our environment, and the calls do not."""
         self._calls, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
                 cwd=Path(__file__).parents[1], pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL, start_new_session=True,
+                stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **env},
             )  # fmt: skip
 
     @property

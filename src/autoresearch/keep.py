@@ -242,14 +242,15 @@ RULES: dict[str, KeepRule] = {rule.name: rule for rule in (Confirm(), Greedy())}
 
 
 def rule_named(name: str, experiments: int | None = None) -> KeepRule:
-    """The rule for a study of at most so many experiments; None: without such a limit.
+    """The rule for a study of at most so many experiments; None: without such a limit, and 0: only
+    its baseline is wanted now.
 
     Raises UserError.
     """
     if name not in RULES:
         raise UserError(f"no keep rule is called {name!r}; choose one of: {', '.join(RULES)}")
     rule = RULES[name]
-    is_short = experiments is not None and experiments <= SHORT
+    is_short = experiments is not None and 0 < experiments <= SHORT
     return replace(rule, repeats=2) if isinstance(rule, Confirm) and is_short else rule
 
 

@@ -60,11 +60,13 @@ def eventually(check: Callable[[], Any], what: str = "") -> Any:
 def engine(lab: Path, *options: str, tag: str = "night") -> Iterator["subprocess.Popen[str]"]:
     """A real engine at work; whatever is left of it is killed at the end."""
     words = ["run", "--tag", tag, "--keep-rule", "greedy", *options]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     log = lab.parent / f"engine-{time.monotonic_ns()}.txt"
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "autoresearch", *words],
             cwd=lab, text=True, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            env=env,
         )  # fmt: skip
         try:
             yield process

@@ -19,6 +19,8 @@ from autoresearch.testing.stored import write_study
 from autoresearch.testing.tiny import make_tiny_lab
 from tests.dashboard.parts import ask, cookie, events_of, eventually, give
 
+pytestmark = pytest.mark.measured
+
 PATHS = (
     *(
         "/",

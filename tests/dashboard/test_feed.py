@@ -21,6 +21,8 @@ from autoresearch.testing.tiny import make_tiny_lab
 from autoresearch.text import clean
 from tests.dashboard.parts import Feed, ask, events_of, give, store_of
 
+pytestmark = pytest.mark.measured
+
 Listen = Callable[..., Feed]
 
 

@@ -15,6 +15,8 @@ from autoresearch.testing.stored import write_study
 from tests.dashboard.conftest import Open
 from tests.dashboard.parts import Wire, engine, events_of, eventually, stepped_lab, store_of
 
+pytestmark = pytest.mark.measured
+
 LONG = "SLEEP = 60"  # an idea whose run takes a minute: something to skip
 
 

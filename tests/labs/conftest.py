@@ -27,7 +27,7 @@ class Lab:
             shutil.copy(FILES / name, folder)
 
     def environment(self, **settings: object) -> dict[str, str]:
-        dropped = ("AUTORESEARCH_", "HF_", "COVERAGE_")  # the lab's files are not measured
+        dropped = ("AUTORESEARCH_", "HF_")
         plain = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
         given = {"CACHE": self.cache, **settings}
         own = {k if k.startswith("HF_") else f"AUTORESEARCH_{k}": str(v) for k, v in given.items()}

@@ -36,6 +36,7 @@ import contextlib
 import ctypes
 import fcntl
 import functools
+import gc
 import hashlib
 import importlib.util
 import inspect
@@ -1502,6 +1503,7 @@ def evaluate(model, device, inputs, answers, vocab_size):
 
 def load_model(artifact, tree):
     """(model, device): what train.py's build(config) makes, with the artifact's weights."""
+    gc.disable()  # the many objects of an import stay: looking for garbage costs an eighth of it
     import torch
     from safetensors.torch import load_model as load_weights
 
@@ -1513,6 +1515,7 @@ def load_model(artifact, tree):
     train = importlib.util.module_from_spec(spec)
     sys.modules["train"] = train
     spec.loader.exec_module(train)
+    gc.enable()
     config = json.loads((artifact / "config.json").read_text())
     model = train.build(config)
     load_weights(model, str(artifact / "model.safetensors"))

@@ -216,13 +216,13 @@ class GPT(nn.Module):
         self.sights = {}  # window -> in_sight(), where attention is compiled
         width, vocab, rows = config["width"], config["vocab_size"], 3 * config["ngram_rows"]
         self.embed = nn.Embedding(vocab, width)
-        self.ngrams = nn.EmbeddingBag(rows, width, mode="sum", sparse=True) if rows else None
+        zeros, self.ngrams = torch.zeros(rows, width), None
+        if rows:
+            self.ngrams = nn.EmbeddingBag.from_pretrained(zeros, False, mode="sum", sparse=True)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config["depth"]))
         self.head = nn.Linear(width, vocab, bias=False)
         nn.init.normal_(self.embed.weight)
         nn.init.normal_(self.head.weight, std=0.001)
-        if self.ngrams is not None:
-            nn.init.zeros_(self.ngrams.weight)
         if config["matches"]:  # the last layer is born copying what followed a match
             nn.init.normal_(self.blocks[-1].value.weight, std=0.5)
             nn.init.zeros_(self.blocks[-1].v.weight)
