@@ -49,7 +49,8 @@ def test_without_a_box_the_doctor_says_unprotected(
     monkeypatch.setenv("AUTORESEARCH_TIER", "1")
     seen: list[Result] = []
     names = ("network_tcp", "file_in_home", "file_in_tmp", "validation_by_path", "log_flood")
-    found = doctor.check(ring, chosen=chosen(*names), on_result=seen.append)
+    monkeypatch.chdir(ring.parent)  # as on the command line: the folder is said from where we are
+    found = doctor.check(Path(ring.name), chosen=chosen(*names), on_result=seen.append)
     assert found.tier is found.shown is Tier.PROCESSES
     assert sorted(seen, key=str) == sorted(found.results, key=str)
     holds = {each.attack.name: each.holds for each in found.results}

@@ -25,7 +25,11 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import NoReturn
 
-LOADED = ("cli", "morning", "researchers.knobs", "researchers.acp", "researchers.command")
+LOADED = (
+    *("autoresearch.cli", "autoresearch.morning", "autoresearch.researchers.knobs"),
+    *("autoresearch.researchers.acp", "autoresearch.researchers.command", "numpy.random"),
+    *("PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PpmImagePlugin"),
+)
 LONGEST_SECONDS = 120
 
 
@@ -95,7 +99,7 @@ def serve(calls: socket.socket) -> None:
     The child goes on outside of this function, with nothing of ours below it.
     """
     for each in LOADED:
-        import_module(f"autoresearch.{each}")
+        import_module(each)
     gc.freeze()
     while True:
         head, files, _, _ = socket.recv_fds(calls, 4, 2)

@@ -98,7 +98,7 @@ def check(
 @contextmanager
 def theatre(folder: Path) -> Iterator[Stage]:
     """A lab of our own in a folder, everything that its attacks need, and nothing afterwards."""
-    target = make_target(folder)
+    target = make_target(folder.absolute())  # runs start elsewhere
     known = {
         "data": str(target.data),
         "validation": str(target.validation),
