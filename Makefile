@@ -10,6 +10,9 @@ STAMP := .venv/.ready
 # One more than there are cores, since tests wait as well as work; at most 8.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8)))
 
+# What is imported a thousand times is compiled once, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check format coverage clean
 
 demo: $(STAMP)
