@@ -300,7 +300,7 @@ def test_a_child_that_leaves_its_session_is_killed(lab: Path) -> None:
 CACHED = PREPARE.replace(
     'if __name__ == "__main__" and',
     """def prepare():
-    cache = pathlib.Path(os.environ["AUTORESEARCH_CACHE"])
+    cache = pathlib.Path(os.environ["AUTORESEARCH_LAB"], os.environ["AUTORESEARCH_CACHE"])
     if not cache.exists() or cache.read_text() != "good data":
         print("prepare: making the data again")
         cache.write_text("good data")
@@ -321,7 +321,7 @@ def test_damaged_data_is_mended_before_the_next_experiment(
     lab: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = lab.parent / "cache"
-    monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
+    monkeypatch.setenv("AUTORESEARCH_CACHE", "../cache")
     (lab / "prepare.py").write_text(CACHED)
 
     def harm(tree: Path) -> None:

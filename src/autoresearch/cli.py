@@ -111,9 +111,8 @@ def prepare() -> None:
     log.unlink(missing_ok=True)
     stop = Stop()
     with launch.stopping(stop, lambda: None):
-        judge.prepare(
-            program, opening.interpreter(lab), lab.root, log, launch.echo_log(log, stop.tick)
-        )
+        tick = launch.echo_log(log, stop.tick)
+        judge.prepare(program, opening.interpreter(lab), lab.root, lab.root, log, tick)
     click.echo(log.read_text(errors="replace").rstrip())
 
 

@@ -152,7 +152,7 @@ def prepare(study: Study, place: Path, experiment: Experiment) -> judge.Data:
     log.unlink(missing_ok=True)
     tick = partial(study.helm.tick, experiment.number)
     try:
-        return judge.prepare(study.program, study.python, locked, log, tick)
+        return judge.prepare(study.program, study.python, study.lab.root, locked, log, tick)
     except LabError as error:
         raise Crashed(str(error).splitlines()[0]) from error
 

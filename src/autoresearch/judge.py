@@ -52,13 +52,17 @@ class Measurement:
 
 
 def prepare(
-    program: Program, python: str, locked: Path, log: Path, tick: Callable[[], None]
+    program: Program, python: str, lab: Path, locked: Path, log: Path, tick: Callable[[], None]
 ) -> Data:
     """Run the prepare command from the pinned files: quick when all is there, and it mends what is
-    damaged, so it is run before every experiment. Raises LabError when it fails."""
+    damaged, so it is run before every experiment. Raises LabError when it fails.
+
+    It runs in `locked` and is told where the lab is, since relative paths start there.
+    """
     result = log.with_suffix(".json")
     result.unlink(missing_ok=True)
-    env = environment({"AUTORESEARCH_RESULT": str(result)}, "AUTORESEARCH_", "HF_", "HTTP", "http")
+    told = {"AUTORESEARCH_RESULT": str(result), "AUTORESEARCH_LAB": str(lab)}
+    env = environment(told, "AUTORESEARCH_", "HF_", "HTTP", "http")
     argv = command(program.commands.prepare, python, *isolated(program.commands.prepare))
     caps = Caps(seconds=24 * 3600.0, memory_bytes=program.limits.memory_bytes)
     ending = run(argv, cwd=locked, env=env, log=log, caps=caps, tick=tick)

@@ -176,7 +176,8 @@ def prepare_first(study: Study) -> None:
     log.unlink(missing_ok=True)
     tick = echo_log(log, study.stop.tick)
     with study.lab.workplace(study.tag) as place, stopping(study.stop, study.watcher.stop):
-        judge.prepare(study.program, study.python, pinned(study, place / "locked"), log, tick)
+        locked = pinned(study, place / "locked")
+        judge.prepare(study.program, study.python, study.lab.root, locked, log, tick)
 
 
 def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> None:

@@ -49,7 +49,7 @@ class Opener:
             )
         with self.lab.workplace(f"{self.tag}.final") as place:
             locked, log = self._locked(place), self.lab.study_folder(self.tag) / "final.txt"
-            data = judge.prepare(self.program, self.python, locked, log, self.tick)
+            data = judge.prepare(self.program, self.python, self.lab.root, locked, log, self.tick)
             scores = {
                 name: [self._score(place, data, each, path) for path in self._models(each)]
                 for name, each in (("baseline", experiments[0]), ("best", best))

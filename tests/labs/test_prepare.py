@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from .conftest import FILES, Lab, prose
+from .conftest import FILES, Lab, prose, summary
 
 Texts = list[bytes]
 
@@ -391,6 +392,26 @@ def test_a_changed_source_is_another_corpus(lab: Lab) -> None:
     second = lab.prepare(source)
     assert first != second
     assert (first / "dev.bin").read_bytes() != (second / "dev.bin").read_bytes()
+
+
+def test_relative_paths_start_in_the_lab_wherever_it_runs(lab: Lab) -> None:
+    (lab.folder / "notes.txt").write_text(prose(30_000))
+    here = lab.prepare("notes.txt", CACHE="kept")
+    pinned = lab.folder.parent / "pinned"  # where a harness runs it
+    pinned.mkdir()
+    shutil.copy(lab.folder / "prepare.py", pinned)
+    told = lab.environment(CACHE="kept", LAB=lab.folder, SOURCE="notes.txt")
+    command = [sys.executable, "-I", "prepare.py"]
+
+    def run(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=pinned, env=env, capture_output=True, text=True, check=False
+        )
+
+    assert Path(summary(run(told).stdout)["folder"]) == lab.folder / here
+    assert [path.name for path in pinned.iterdir()] == ["prepare.py"]
+    refused = run(told | {"AUTORESEARCH_SOURCE": "elsewhere.txt"})
+    assert f"no such corpus: {lab.folder / 'elsewhere.txt'}" in refused.stderr
 
 
 def test_a_very_long_file_name_is_no_obstacle(lab: Lab) -> None:

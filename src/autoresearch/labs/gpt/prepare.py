@@ -23,7 +23,8 @@ Environment: AUTORESEARCH_SOURCE (instead of SOURCE), AUTORESEARCH_CACHE (~/.cac
 AUTORESEARCH_BUDGET (seconds of training), AUTORESEARCH_SEED, AUTORESEARCH_SHARDS (hub corpora),
 HF_ENDPOINT, HF_TOKEN, HF_HOME as everywhere. A harness that runs train.py also sets
 AUTORESEARCH_HARNESS (a socket), AUTORESEARCH_MANIFEST, AUTORESEARCH_ARTIFACT, AUTORESEARCH_TREE
-and AUTORESEARCH_RESULT, and for scoring AUTORESEARCH_SPLITS, _BOX, _REFERENCE, _CLAIM and
+and AUTORESEARCH_RESULT, for preparing AUTORESEARCH_LAB (where relative paths start; by hand that
+is the folder you are in), and for scoring AUTORESEARCH_SPLITS, _BOX, _REFERENCE, _CLAIM and
 _INCUMBENT (docs/lab.md); by hand none of them is needed, and dev alone is scored.
 
 Not covered here: confinement. A train.py run by hand can do whatever its user can, and without a
@@ -161,7 +162,8 @@ def env(name, default=""):
     return os.environ.get(f"AUTORESEARCH_{name}", default)
 
 
-CACHE = Path(env("CACHE") or Path.home() / ".cache" / "autoresearch").expanduser()
+LAB = Path(env("LAB"))  # relative paths start here
+CACHE = LAB / Path(env("CACHE") or Path.home() / ".cache" / "autoresearch").expanduser()
 BY_HAND = Path(".autoresearch") / "by-hand"  # where train.py leaves its artifact without a harness
 
 
@@ -440,10 +442,10 @@ def local_documents(path, shape):
 
 
 def local_listing(path):
-    root = Path(path).expanduser().resolve()
+    root = (LAB / Path(path).expanduser()).resolve()
     if not root.exists():
         raise Problem(
-            f"no such corpus: {path}. "
+            f"no such corpus: {root}. "
             "Use python, tinystories, climbmix, or the path of a file or folder."
         )
     files = sorted(root.rglob("*")) if root.is_dir() else [root]
