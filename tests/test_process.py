@@ -12,6 +12,7 @@ import pytest
 
 from autoresearch.errors import Stopped
 from autoresearch.process import Caps, Ending, Supervised, environment, last_line, run
+from autoresearch.runners.local import Neighbours
 
 ORPHAN = """\
 import os, pathlib, sys, time
@@ -209,6 +210,35 @@ def test_the_death_of_the_engine_kills_everything(tmp_path: Path) -> None:
     engine.kill()
     engine.wait()
     assert gone_within(orphan, 3)
+
+
+BUSY = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
+
+
+def test_the_share_of_other_programs(tmp_path: Path) -> None:
+    """A program beside the run counts, the run itself does not; never a share that is made up."""
+    argv, caps = [sys.executable, "-c", BUSY], Caps(seconds=60)
+    with (
+        Supervised(
+            argv, cwd=tmp_path, env=environment(), log=tmp_path / "log", caps=caps
+        ) as process,
+        subprocess.Popen(argv) as neighbour,
+    ):
+        while process.cpu_seconds() < 0.1:
+            time.sleep(0.05)
+        own = process.cpu_seconds()
+        with Neighbours(process) as both:
+            time.sleep(2)
+        assert own < process.cpu_seconds()
+        with Neighbours(process) as blink:
+            time.sleep(0.1)
+        with Neighbours(process) as ended:
+            time.sleep(1.1)
+            process.stop()
+        neighbour.kill()
+    assert both.percent > 30 / (os.cpu_count() or 1)
+    assert both.percent < 100
+    assert blink.percent == ended.percent == 0.0
 
 
 def test_a_ctrl_c_on_the_terminal_does_not_reach_the_command(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ OVERTIME_RATIO = 0.2  # of the budget: then the run is stopped
 OVERTIME_SECONDS = 10.0
 MESSAGE_BYTES = 2**20  # longest line that a run may send
 CONFIG_BYTES = 2**18
+TELLING_SECONDS = 1.0  # of training, for the share of other programs to mean something
 DEEPEST = 32  # folders in an artifact
 COMPILED_BYTES = 2**30  # of a compile cache are kept
 
@@ -122,24 +123,31 @@ class LocalRunner:
 
 
 class Neighbours:
-    """How much of the processor other programs took: a run beside them is a slower run."""
+    """How much of the processor other programs took: a run beside them is a slower run.
+
+    0 where that cannot be told: in less than a second, since the machine counts in steps, and when
+    the run was gone before it was looked at, since its own share went with it.
+    """
 
     percent = 0.0
 
     def __init__(self, process: Supervised) -> None:
         self._process = process
 
-    def _now(self) -> tuple[float, float]:
-        return machine_cpu_seconds() - self._process.cpu_seconds(), time.monotonic()
+    def _now(self) -> tuple[float, float, float]:
+        return machine_cpu_seconds(), self._process.cpu_seconds(), time.monotonic()
 
     def __enter__(self) -> Self:
         self._start = self._now()
         return self
 
     def __exit__(self, *_: object) -> None:
-        (used, now), (used_before, before) = self._now(), self._start
-        share = (used - used_before) / max(1e-9, (now - before) * (os.cpu_count() or 1))
-        self.percent = 100 * min(1.0, max(0.0, share))
+        used, own, seconds = (
+            now - before for now, before in zip(self._now(), self._start, strict=True)
+        )
+        if own >= 0 and seconds >= TELLING_SECONDS:
+            share = (used - own) / (seconds * (os.cpu_count() or 1))
+            self.percent = 100 * min(1.0, max(0.0, share))
 
 
 @contextmanager
