@@ -16,6 +16,8 @@ from autoresearch.memory import Memory
 from autoresearch.program import Program
 
 HISTORY = "history"
+# Nothing waits for the disk, and one pack holds what would be a file for each page of the history.
+HASTY = ("-c", "core.fsync=none", "-c", "core.bigFileThreshold=1")
 
 
 def lay_out(
@@ -35,9 +37,10 @@ def lay_out(
             lab_entry.unlink()
     (tree / "program.md").write_text(program.body, encoding="utf-8", errors="replace")
     memory.lay_out(history, tree / HISTORY)
-    git.run(tree, "init", "--quiet", "--initial-branch", "desk")
-    git.run(tree, "add", "--all", "--force")
-    git.run(tree, "commit", "--quiet", "--no-verify", "-m", f"experiment {parent.number}")
+    git.run(tree, "init", "--quiet", "--template=", "--initial-branch", "desk")
+    git.run(tree, "add", "--all", "--force", options=HASTY)
+    message = f"experiment {parent.number}"
+    git.run(tree, "commit", "--quiet", "--no-verify", "-m", message, options=HASTY)
     for name in program.locked:
         if (tree / name).is_file() and not (tree / name).is_symlink():
             (tree / name).chmod(0o444)

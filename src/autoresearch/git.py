@@ -43,11 +43,20 @@ class Entry:
     blob: str
 
 
-def run(root: Path, *args: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
-    """Standard output of a git command in `root`. Raises LabError with git's own first line."""
+def run(
+    root: Path,
+    *args: str,
+    data: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    options: tuple[str, ...] = (),
+) -> bytes:
+    """Standard output of a git command in `root`; `options` come before it.
+
+    Raises LabError with git's own first line.
+    """
     scrubbed = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     settings = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", **IDENTITY}
-    command = ["git", *QUIET, *args]
+    command = ["git", *QUIET, *options, *args]
     try:
         for _ in range(3):
             done = subprocess.run(
