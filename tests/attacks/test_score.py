@@ -118,7 +118,7 @@ def findings(ring: Path) -> Findings:
         lab = make_lab(ring / f"score-{tier.name}")
         with arena.stage(lab, {}, lambda run: "") as stage:
             rounds = between(chosen, an_honest_edit(lab.parent))
-            results = arena.attack(stage, rounds, sys.executable, tier)
+            results = arena.attack(stage, rounds, sys.executable, tier, keep_rule="greedy")
         return {each.attack.name: each for each in results}
 
     return find
