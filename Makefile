@@ -13,7 +13,7 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8))
 # What is imported a thousand times is compiled once, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check format coverage clean
+.PHONY: demo test check format clean
 
 demo: $(STAMP)
 	$(BIN)/autoresearch demo

@@ -1,5 +1,6 @@
 """What several test files use: a tiny lab, and the command line as a person calls it."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from autoresearch.testing.tiny import make_tiny_lab
 from tests.warm import Engines
 
+gc.disable()  # while all is imported: there is nothing to find, and looking takes as long again
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # more workers than cores: torch's would spin
 MEASURED = {}  # what coverage tells the processes that it shall follow
@@ -43,6 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest first, so that all workers end together."""
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

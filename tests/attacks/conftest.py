@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import doctor
+from autoresearch import doctor, nights
 from autoresearch.attacks import arena, attacks
 from autoresearch.runners import local
 from autoresearch.sandbox import Tier, obstacle
@@ -39,6 +39,7 @@ def findings(ring: Path) -> Findings:
         folder.mkdir()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(local, "OVERTIME_SECONDS", 2.0)  # what hangs need not hang for long
+            patch.setattr(nights, "LONGEST_PAUSE_SECONDS", 0.0)
             report = doctor.check(folder, sys.executable, tier, chosen=chosen)
         assert report.tier is tier
         return {each.attack.name: each for each in report.results}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch import nights
 from autoresearch.attacks import Attack, arena, attacks, read
 from autoresearch.attacks.target import commit
 from autoresearch.sandbox import Tier, best_tier, obstacle
@@ -102,10 +103,10 @@ def an_honest_edit(folder: Path) -> Attack:
     return read(path)
 
 
-def between(chosen: list[Attack], honest: Attack) -> list[Attack]:
-    """The attacks with the honest edit after every four: the engine waits after many failures."""
-    parts = [chosen[i : i + 4] for i in range(0, len(chosen), 4)]
-    return [each for part in parts for each in (part if len(part) < 4 else (*part, honest))]
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After many failures the engine waits. Here everything fails."""
+    monkeypatch.setattr(nights, "LONGEST_PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def findings(ring: Path) -> Findings:
         chosen = [each for each in SCORE.values() if tier > 1 or each.needs_tier > 1]
         lab = make_lab(ring / f"score-{tier.name}")
         with arena.stage(lab, {}, lambda run: "") as stage:
-            rounds = between(chosen, an_honest_edit(lab.parent))
+            rounds = [*chosen, an_honest_edit(lab.parent)]
             results = arena.attack(stage, rounds, sys.executable, tier, keep_rule="greedy")
         return {each.attack.name: each for each in results}
 

@@ -141,8 +141,8 @@ def build(config):
     return Ahead(config)
 """
 DEPENDS = "the losses depend on more than the text before a token: at "
-NOT_FINITE = "the model's losses are not finite numbers"
 
+# What the package's attacks on the score try (tests/attacks/test_score.py) is not here again.
 DISHONEST = {
     "looks one token ahead": (LOOKS_AHEAD, DEPENDS),
     "one of its heads looks one token ahead": (
@@ -204,117 +204,12 @@ def build(config):
 """,
         DEPENDS,
     ),
-    "counts the tokens of earlier calls": (
-        """
-class Counts(Tiny):
-    def forward(self, ids):
-        logits = super().forward(ids)
-        counts = self.__dict__.setdefault("counts", torch.ones(logits.size(-1)))
-        counts += torch.bincount(ids.flatten(), minlength=len(counts))
-        return logits + counts.log()
-def build(config):
-    return Counts(config)
-""",
-        DEPENDS,
-    ),
-    "trains while it is scored": (
-        """
-class Trains(Tiny):
-    def forward(self, ids):
-        ids = ids.clone()
-        with torch.inference_mode(False), torch.enable_grad():
-            ids, parameters = ids.clone(), [p for p in self.parameters()]
-            for _ in range(2):
-                logits = super().forward(ids)[:, :-1]
-                loss = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
-                for p, g in zip(parameters, torch.autograd.grad(loss, parameters)):
-                    p.data -= 0.5 * g
-        return super().forward(ids)
-def build(config):
-    return Trains(config)
-""",
-        DEPENDS,
-    ),
-    "patches the loss": (
-        """
-real = F.cross_entropy
-F.cross_entropy = lambda *args, **kwargs: 0.9 * real(*args, **kwargs)
-""",
-        DEPENDS,
-    ),
-    "patches the lab's functions": (
-        """
-import prepare, numpy
-real = prepare.evaluate
-def lower(*args):
-    found = real(*args)
-    return found if args[3].ndim == 1 else numpy.maximum(found - 1.0, 0.0)
-prepare.evaluate = lower
-""",
-        DEPENDS,
-    ),
-    "returns a tensor that lies about itself": (
-        """
-class Unnormalised(torch.Tensor):
-    @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
-        out = super().__torch_function__(func, types, args, kwargs or {})
-        return out * 0.5 if func is F.cross_entropy else out
-class Lies(Tiny):
-    def forward(self, ids):
-        return super().forward(ids).as_subclass(Unnormalised)
-def build(config):
-    return Lies(config)
-""",
-        DEPENDS,
-    ),
-    "is random": (
-        """
-class Dropout(Tiny):
-    def features(self, ids):
-        return F.dropout(super().features(ids), 0.1, training=True)
-def build(config):
-    return Dropout(config)
-""",
-        DEPENDS,
-    ),
-    "writes its claims by itself and leaves": (
-        """
-import os, stat
-class Early(Tiny):
-    def forward(self, ids):
-        for fd in range(3, 64):
-            try:
-                if stat.S_ISFIFO(os.fstat(fd).st_mode):
-                    os.write(fd, bytes(4 * 400_000))
-            except OSError:
-                pass
-        os._exit(0)
-def build(config):
-    return Early(config)
-""",
-        DEPENDS,
-    ),
-    "leaves without an answer": (
-        "import os\ndef build(config):\n    os._exit(0)\n",
-        "the model process ended before it had answered",
-    ),
-    "gives NaN": ("def build(config):\n    return nn.Sequential(Tiny(config), NaN())\n"
-        "class NaN(nn.Module):\n    def forward(self, x):\n        return x * float('nan')\n",
-        NOT_FINITE),
-    "gives infinity": ("def build(config):\n    return nn.Sequential(Tiny(config), Inf())\n"
-        "class Inf(nn.Module):\n    def forward(self, x):\n        return x + float('inf')\n",
-        NOT_FINITE),
     "claims less than nothing": (
         """
 real = F.cross_entropy
 F.cross_entropy = lambda *args, **kwargs: real(*args, **kwargs) - 100
 """,
         "a loss below zero: the model's outputs are not logits",
-    ),
-    "gives another shape": (
-        "def build(config):\n    return nn.Sequential(Tiny(config), nn.Flatten())\n",
-        "the model returned (16, 208896), not logits (16, 512, 408)",
     ),
     "gives fewer rows": (
         "class Few(Tiny):\n    def forward(self, ids):\n        return super().forward(ids)[:-1]\n"
@@ -475,12 +370,11 @@ def test_the_lab_of_the_package_is_scored(place: Place, train: ModuleType) -> No
 @pytest.mark.parametrize("name", DISHONEST)
 def test_a_dishonest_model_is_caught(place: Place, name: str) -> None:
     script, sentence = DISHONEST[name]
-    config: dict[str, object] = {}
     if "Careful" in script:
         model = place.model(script, train=place.corpus.tokens("train.bin").tolist())
         place.submit(script, model)
     else:
-        place.submit(script, place.model("" if "_exit" in script else script, **config))
+        place.submit(script, place.model(script))
     code, facts, said = place.score()
     assert said.startswith(f"prepare.py: {sentence}"), said
     assert code == 3
