@@ -2,6 +2,7 @@
 doubled or half-recorded, git and the store agree, and no process stays behind."""
 
 import os
+import pty
 import random
 import re
 import signal
@@ -224,6 +225,46 @@ def test_ctrl_c_twice_or_a_sigterm_stops_now(slow_lab: Path, signals: list[signa
         (None, "interrupted")
     ]
     check_resumes(slow_lab, 1)
+
+
+@pytest.mark.parametrize("reader", ["pipe", "terminal"])
+def test_a_night_goes_on_when_nobody_reads_any_more(tmp_path: Path, reader: str) -> None:
+    """`run | tee log` whose tee is gone, and a terminal that was closed behind `disown`."""
+    lab = make_tiny_lab(tmp_path / "lab")
+    ours, theirs = os.pipe() if reader == "pipe" else pty.openpty()
+    with Path(os.devnull).open("rb") as nothing:
+        engine = subprocess.Popen(
+            [sys.executable, "-m", "autoresearch", "run", "--experiments", "3", "--tag", "t"],
+            cwd=lab, stdin=nothing, stdout=theirs, stderr=theirs, start_new_session=True,
+            env={**os.environ, "TERM": "xterm"},
+        )  # fmt: skip
+    os.close(theirs)
+    try:
+        assert eventually(lambda: len(experiments(lab, "t")) > 1, 20)
+        os.close(ours)
+        assert engine.wait(timeout=60) == 0
+    finally:
+        engine.kill()
+    check_whole(lab, "t", experiments(lab, "t"), 3)
+    with Store(lab / ".autoresearch" / "autoresearch.db") as store:
+        assert [each.data["why"] for each in store.events("t") if each.kind == "over"] == [
+            "its 3 experiments are done"
+        ]
+
+
+def test_nohup_is_respected(slow_lab: Path) -> None:
+    """Who closes the terminal then does not mean the study."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does it: it is inherited
+    try:
+        engine = launch(slow_lab, "t", 1)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert eventually(in_its_run(slow_lab, 0), 20)
+    os.killpg(engine.pid, signal.SIGHUP)
+    output, _ = engine.communicate(timeout=60)
+    assert engine.returncode == 0, output
+    assert "stopping" not in output
+    check_whole(slow_lab, "t", experiments(slow_lab, "t"), 1)
 
 
 def test_ctrl_c_at_any_moment_leaves_no_traceback_and_no_crash(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from autoresearch.traces import recover, settle
 
 @contextmanager
 def stopping(stop: Stop, stop_live: Callable[[], None]) -> Iterator[None]:
-    """First Ctrl-C: stop after this experiment. Second, or SIGTERM: stop now."""
+    """First Ctrl-C: stop after this experiment. Second, SIGTERM or a hang-up: stop now."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
@@ -52,7 +52,9 @@ def stopping(stop: Stop, stop_live: Callable[[], None]) -> Iterator[None]:
         words = "stopping now" if stop.now else "stopping after this experiment; Ctrl-C again: now"
         click.echo(f"\n{words}", err=True)
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # so that nohup is respected
+        signals.append(signal.SIGHUP)
     before = {number: signal.signal(number, on_signal) for number in signals}
     try:
         yield
@@ -103,6 +105,7 @@ def require(tier: int) -> None:
         )
 
 
+@terminal.forsaken()
 def run_study(
     lab: Lab,
     store: Store,
@@ -180,6 +183,7 @@ def prepare_first(study: Study) -> None:
         judge.prepare(study.program, study.python, study.lab.root, locked, log, tick)
 
 
+@terminal.forsaken()
 def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> None:
     """The baseline if it is still to be run, then the person's edit."""
     tag, stop = opened.row.tag, Stop()

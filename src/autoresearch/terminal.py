@@ -1,9 +1,13 @@
 """What a person sees while a study runs: a live line on a terminal, plain lines elsewhere."""
 
+import errno
 import json
-from collections.abc import Callable, Iterable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rich.console import Console, JustifyMethod
 from rich.live import Live
@@ -27,6 +31,45 @@ STYLES = {
     Verdict.INVALID: "magenta",
     Verdict.FAILED: "yellow",
 }
+
+
+class Forsaken:
+    """A stream that takes what nobody reads: its reader may leave, or its disk be full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._whatever_comes():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._whatever_comes():
+            self._stream.flush()
+
+    @contextmanager
+    def _whatever_comes(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.EIO):  # for good: a pipe, a terminal
+                with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+                    os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+@contextmanager
+def forsaken() -> Iterator[None]:
+    """A study in this block goes on whoever stops reading: what it did is in the store."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast("TextIO", Forsaken(each)) for each in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
 
 
 def result_line(each: Experiment) -> Text:
@@ -231,7 +274,9 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
     if words := usage_words(used):
         lines.append(f"proposals   {words}")
     if facts["current"] is not None:
-        lines.append(f"now         #{facts['current']} {facts['current_description']}".rstrip())
+        begun = f"#{facts['current']} {facts['current_description']}".rstrip()
+        at_rest = f"cut off     {begun}: the next run begins it again"
+        lines.append(f"now         {begun}" if facts["running"] else at_rest)
     limits = [limit_words(each) for each in facts["limits"].values() if each]
     lines += [f"left        {', '.join(limits)}"] if limits else []
     for name in ("note", "idea"):
