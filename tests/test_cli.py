@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -218,6 +219,29 @@ def test_one_engine_a_lab(tiny_lab: Path, autoresearch: Call) -> None:
     second = autoresearch(tiny_lab, "run", "--tag", "u", code=2)
     assert f"process {first.pid}" in second.stderr
     assert first.wait(60) == 0
+
+
+def test_two_labs_of_one_repository_never_take_each_others_study(
+    tiny_lab: Path, autoresearch: Call
+) -> None:
+    """Nor one whose store is gone: its attempts are all that is left of it."""
+    other = tiny_lab / "other"
+    other.mkdir()
+    for name in ("prepare.py", "train.py", "program.md"):
+        shutil.copy(tiny_lab / name, other)
+    autoresearch(tiny_lab, "run", "--experiments", "1", "--tag", "t")
+    before = git(tiny_lab, "for-each-ref")
+    said = autoresearch(other, "run", "--experiments", "1", "--tag", "t", code=2).stderr
+    assert "git has a study t already" in said
+    autoresearch(tiny_lab, "run", "--experiments", "0")
+    autoresearch(other, "run", "--experiments", "0")
+    first, second = (
+        json.loads(autoresearch(lab, "status", "--json").stdout)["tag"] for lab in (tiny_lab, other)
+    )
+    assert second == f"{first}-2"
+    shutil.rmtree(tiny_lab / ".autoresearch")
+    autoresearch(tiny_lab, "run", "--experiments", "1", "--tag", "t", code=2)
+    assert set(before.splitlines()) <= set(git(tiny_lab, "for-each-ref").splitlines())
 
 
 def test_a_store_of_a_newer_version_is_refused(tiny_lab: Path, autoresearch: Call) -> None:

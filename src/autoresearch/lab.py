@@ -216,6 +216,14 @@ class Lab:
     def branch(self, tag: str) -> str:
         return f"refs/heads/autoresearch/{tag}"
 
+    def tags(self) -> frozenset[str]:
+        """Of all studies that left something in the repository, those of other labs in it, too."""
+        attempts = git.refs(self.repository, "refs/autoresearch/")
+        branches = git.refs(self.repository, "refs/heads/autoresearch/")
+        return frozenset(
+            [name.split("/")[2] for name in attempts] + [name.split("/")[3] for name in branches]
+        )
+
     def check_branch(self, tag: str) -> None:
         """Raises LabError when a branch of the user's stands where the study's must be."""
         if git.resolve(self.repository, "refs/heads/autoresearch"):

@@ -67,16 +67,23 @@ def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = Fals
         wishes.tokens if wishes.tokens is not None else program.limits.tokens,
         wishes.cost_usd if wishes.cost_usd is not None else program.limits.cost_usd,
     )
-    tag = valid_tag(wishes.tag) if wishes.tag else choose_tag(store, budget)
+    tag = valid_tag(wishes.tag) if wishes.tag else choose_tag(lab, store, budget)
     check_not_imported(store, tag)
     if tag in store.tags() and has_no_result(store.experiments(tag)):
+        lab.agree(tag, {})
         store.forget(tag)
     if tag in store.tags():
         return resume(lab, store.study(tag), program, wishes, budget, store)
+    if tag in lab.tags():
+        raise StudyError(
+            f"git has a study {tag} already: of another lab in this repository, or one whose store "
+            f"is gone. Choose --tag NAME, or drop its branch autoresearch/{tag} and what "
+            f"`git for-each-ref refs/autoresearch/{tag}` lists."
+        )
     return begin(lab, store, tag, program, wishes, budget, from_head)
 
 
-def choose_tag(store: Store, budget: Budget) -> str:
+def choose_tag(lab: Lab, store: Store, budget: Budget) -> str:
     """The last study while it has something left to do, else a new one named after the day."""
     tags = store.tags()
     last = last_run(store)
@@ -87,7 +94,8 @@ def choose_tag(store: Store, budget: Budget) -> str:
             return last
     today = datetime.now().strftime("%b%d").lower()
     names = [today, *(f"{today}-{number}" for number in range(2, 1000))]
-    return next(name for name in names if name not in tags)
+    taken = {*tags, *lab.tags()}
+    return next(name for name in names if name not in taken)
 
 
 def last_run(store: Store) -> str | None:
