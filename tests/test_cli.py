@@ -187,6 +187,15 @@ def test_bad_input_is_one_clear_line(
     assert says in done.stderr
 
 
+def test_a_package_that_is_missing_says_where_it_belongs(
+    tiny_lab: Path, autoresearch: Call
+) -> None:
+    (tiny_lab / "prepare.py").write_text("import no_such_package\n")
+    said = autoresearch(tiny_lab, "run", code=2).stderr
+    assert "preparing failed: ModuleNotFoundError: No module named 'no_such_package'" in said
+    assert f"install it for {sys.executable}" in said
+
+
 def test_outside_of_a_lab(tmp_path: Path, autoresearch: Call) -> None:
     assert "is no lab" in autoresearch(tmp_path, "run", code=2).stderr
     (tmp_path / "program.md").write_text("x")

@@ -136,13 +136,13 @@ def test_a_new_best_is_told_and_a_baseline_is_none(herald: Herald, tmp_path: Pat
     store.begin("t", 0, "x")
     store.finish("t", 1, Verdict.KEEP, "", score=4.5, delta=-0.5)
     herald.finished(store.experiment("t", 1), store.experiment("t", 1))
-    herald.ended("its 1 experiments are done")
+    herald.ended("its 1 experiment is done")
     herald.close()
     best, end = told(tmp_path)
     assert (best["event"], best["experiment"], best["score"]) == ("best", 1, 4.5)
     assert "new best 4.5000 val_bpb, #1, 0.5000 better" in str(best["text"])
     assert (end["event"], end["best"], end["tag"]) == ("end", 1, "t")
-    assert str(end["text"]).endswith("its 1 experiments are done; best 4.5000, #1")
+    assert str(end["text"]).endswith("its 1 experiment is done; best 4.5000, #1")
 
 
 def test_a_night_tells_and_a_broken_command_does_not_end_it(

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from autoresearch.experiment import Experiment, Usage
-from autoresearch.text import duration
+from autoresearch.text import duration, numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Budget:
         """Why no further experiment may begin, or ""."""
         done = [each for each in experiments if each.verdict is not None]
         if self.experiments is not None and len(done) > self.experiments:
-            return f"its {self.experiments} experiments are done"
+            are = "is" if self.experiments == 1 else "are"
+            return f"its {numbered(self.experiments, 'experiment')} {are} done"
         seconds = waited_seconds + sum(each.seconds or 0.0 for each in done)
         typical = max((each.seconds or 0.0 for each in done[-5:]), default=0.0)
         if self.seconds is not None and done and seconds + typical > self.seconds:

@@ -35,7 +35,7 @@ from autoresearch.program import Program
 from autoresearch.researchers.settings import Settings
 from autoresearch.sourceless import cache_folder
 from autoresearch.store import Store
-from autoresearch.text import visible
+from autoresearch.text import numbered, visible
 
 INTRODUCTION = """Research that runs while you sleep.
 
@@ -298,9 +298,8 @@ def demo(folder: Path, experiments: int, budget: float) -> None:
         f"A lab is in {folder}: its train.py trains a small GPT on Python's own sources. The model "
         "is\nsized for runs of five minutes on purpose, so that there is something to find."
     )
-    click.echo(
-        f"The researcher `knobs` will try {experiments} edits, {budget:g} s of training each.\n"
-    )
+    edits = numbered(experiments, "edit")
+    click.echo(f"The researcher `knobs` will try {edits}, {budget:g} s of training each.\n")
     with lab.lock(), Store(opening.store_path(lab)) as store:
         launch.run_study(lab, store, opening.Wishes("demo", "knobs", experiments, None, budget))
     click.echo(f"\nLook around: cd {folder}, then autoresearch log | show 1 | report --final | run")

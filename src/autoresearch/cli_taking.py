@@ -13,6 +13,7 @@ from autoresearch import git, launch, opening, parts
 from autoresearch.cli_base import DURATION, here, reading
 from autoresearch.exports.base import FORMATS, curves_path, target
 from autoresearch.store import Store
+from autoresearch.text import numbered
 from autoresearch.view import StudyView
 
 
@@ -56,7 +57,7 @@ def import_log(
         study = take_in(lab, store, file, wanted(tag, metric, direction, budget))
         experiments = store.experiments(study.tag)
     kept = sum(each.is_kept for each in experiments[1:])
-    click.echo(f"Study {study.tag}: {len(experiments) - 1} experiments, {kept} kept")
+    click.echo(f"Study {study.tag}: {numbered(len(experiments) - 1, 'experiment')}, {kept} kept")
     click.echo(f"Next: autoresearch report --tag {study.tag}")
 
 
@@ -87,7 +88,7 @@ def export(format: str, tag: str | None, output: Path | None, curves: bool) -> N
             return
     beside = curves_path(place)
     more = f" and {beside}" if everything.curves and form.suffix and beside.exists() else ""
-    click.echo(f"{len(everything.rows)} experiments of study {found}: {place}{more}")
+    click.echo(f"{numbered(len(everything.rows), 'experiment')} of study {found}: {place}{more}")
 
 
 @click.command()

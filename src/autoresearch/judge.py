@@ -68,7 +68,10 @@ def prepare(
     ending = run(argv, cwd=locked, env=env, log=log, caps=caps, tick=tick)
     if ending.exit_code or ending.stopped:
         words = ending.said or ending.error or f"exit code {ending.exit_code}"
-        raise LabError(f"preparing failed: {words}\nits output is in {log}")
+        where = f"its output is in {log}"
+        if words.startswith("ModuleNotFoundError"):
+            where = f"install it for {python}; the extra `gpt` has what the three files need"
+        raise LabError(f"preparing failed: {words}\n{where}")
     if not result.exists():
         return Data()
     facts = json.loads(result.read_text())

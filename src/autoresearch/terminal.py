@@ -21,7 +21,7 @@ from autoresearch.program import Program
 from autoresearch.runners.base import Progress
 from autoresearch.sandbox import Tier
 from autoresearch.store import Event
-from autoresearch.text import clean, clean_line, duration, plain
+from autoresearch.text import clean, clean_line, duration, numbered, plain
 
 STYLES = {
     Verdict.KEEP: "bold green",
@@ -228,7 +228,8 @@ def short_count(count: int) -> str:
 
 
 def opening_line(is_new: bool, tag: str, program: Program, budget: Budget) -> str:
-    limits = [f"{budget.experiments} experiments"] if budget.experiments is not None else []
+    count = budget.experiments
+    limits = [numbered(count, "experiment")] if count is not None else []
     limits += [duration(budget.seconds)] if budget.seconds is not None else []
     limits += [f"{short_count(budget.tokens)} tokens"] if budget.tokens is not None else []
     limits += [f"${budget.cost_usd:,.2f}"] if budget.cost_usd is not None else []

@@ -56,6 +56,11 @@ def fenced(text: str, language: str = "text") -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
+def numbered(count: int, noun: str) -> str:
+    """Such as "1 experiment", "100 experiments"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def duration(seconds: float, units: tuple[str, str, str] = ("s", "min", "h")) -> str:
     """Such as "8 h", "45 min", "30 s"."""
     second, minute, hour = units
