@@ -2,7 +2,7 @@
 
 Runs real studies of the reference lab (budget in seconds; number of runs; tiers of the box, in
 turns: the same baseline again and again) and prints where the time went, run by run, then medians.
-`overhead.py 20 4 3,1` shows what the box costs: compare the two medians.
+The audit is part of scoring. `overhead.py 20 4 3,1` shows what the box costs: compare the medians.
 """
 
 import json
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 AUTORESEARCH = str(Path(sys.executable).with_name("autoresearch"))
-PARTS = ("startup_seconds", "training_seconds", "scoring_seconds", "audit_seconds")
+PARTS = ("startup_seconds", "training_seconds", "scoring_seconds")
 
 
 def main() -> None:
     budget, count, tiers = (*sys.argv[1:], *["20", "4", "3"][len(sys.argv) - 1 :])[:3]
     beyond: dict[str, list[float]] = {tier: [] for tier in tiers.split(",")}
-    print("tier  beyond budget  startup  training  scoring  of it audit   val_bpb")
+    print("tier  beyond budget  startup  training  scoring      val_bpb")
     with tempfile.TemporaryDirectory() as name:
         lab = Path(name) / "lab"
         subprocess.run([AUTORESEARCH, "init", str(lab)], check=True, capture_output=True)
