@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from autoresearch.final import Final
 from autoresearch.keep import (
     DEV,
     Confirm,
@@ -231,6 +232,19 @@ def settings() -> dict[str, list[Setting]]:
     }
 
 
+def coverage(sides: tuple[int, int], spread: float, repetitions: int) -> tuple[float, float]:
+    """How often the sealed text's 95% interval holds the truth, and half its median width, where
+    the best strays `spread` times as much as the baseline."""
+    dice, halves, held = np.random.default_rng(0), [], 0
+    for _ in range(20 * repetitions):
+        base, best = dice.standard_normal(sides[0]), spread * dice.standard_normal(sides[1])
+        found = Final("", 1, tuple(base), tuple(best))
+        assert found.interval is not None
+        halves.append(found.interval)
+        held += abs(found.difference) <= found.interval
+    return held / len(halves), float(np.median(halves))
+
+
 def main() -> None:
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     title(f"The rules, 100 runs a study, {repetitions} repetitions")
@@ -249,6 +263,13 @@ def main() -> None:
             f"  {name}: "
             + ", ".join(f"{each:.2f}" for each in np.quantile(values, (0.05, 0.5, 0.95)))
         )
+    print("\nThe sealed text's 95% interval: models of the baseline and of the best, how much more")
+    print("the best strays, how often the interval holds the truth, half its width (median)\n")
+    print("| baseline | best | strays | holds | half |\n|---|---|---|---|---|")
+    for sides in ((2, 2), (3, 2)):
+        for spread in (0.5, 1.0, 2.0, 4.0):
+            share, half = coverage(sides, spread, repetitions)
+            print(f"| {sides[0]} | {sides[1]} | {spread:g} | {100 * share:.1f}% | {half:.2f} |")
 
 
 if __name__ == "__main__":

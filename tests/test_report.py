@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 import subprocess
 import sys
@@ -237,6 +238,15 @@ def test_the_sealed_text_has_the_last_word(
     assert headline(view).startswith(opening)
     assert worked(view).startswith(answer)
     assert believe(view).startswith("On text that nothing was chosen by, 3 seeds against 3")
+
+
+def test_the_interval_of_the_sealed_text() -> None:
+    """Two samples, pooled: 3.1824 is the 97.5% quantile of Student's t with 3 degrees."""
+    final = Final("", 1, (1.5, 1.51, 1.49), (1.2, 1.21))
+    error = math.sqrt((0.0002 + 0.00005) / 3 * (1 / 3 + 1 / 2))
+    assert final.interval == pytest.approx(3.1824 * error, rel=1e-4)
+    assert Final("", 1, (1.5,), (1.2,)).interval is None
+    assert Final("", 1, (1.5, 1.5), (1.2, 1.2)).interval == 0.0
 
 
 def test_an_old_opening_of_the_sealed_text_says_nothing_of_a_new_best() -> None:

@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from statistics import fmean, variance
+from functools import cache
+from statistics import fmean
 
 QUARTER = 20_000  # steps of a quarter turn
 
@@ -23,19 +24,21 @@ class Final:
 
     @property
     def interval(self) -> float | None:
-        """Half the width of the difference's 95% confidence interval (Welch 1947); None where a
-        side has a single model."""
-        sides = (self.baseline, self.best)
-        if min(map(len, sides)) < 2:
+        """Half the width of the difference's 95% confidence interval: Student's t with the
+        variance pooled over both, since the keep rule, too, takes all experiments to stray alike.
+        None where each has a single model."""
+        counts = len(self.baseline), len(self.best)
+        degrees = sum(counts) - 2
+        if degrees < 1:
             return None
-        parts = [variance(side) / len(side) for side in sides]
-        if not sum(parts):
-            return 0.0
-        below = sum(p * p / (len(side) - 1) for p, side in zip(parts, sides, strict=True))
-        degrees = sum(parts) ** 2 / below
-        return t_quantile(0.975, degrees) * math.sqrt(sum(parts))
+        squares = sum(
+            (score - fmean(side)) ** 2 for side in (self.baseline, self.best) for score in side
+        )
+        error = math.sqrt(squares / degrees * sum(1 / count for count in counts))
+        return t_quantile(0.975, degrees) * error if error else 0.0
 
 
+@cache
 def t_quantile(share: float, degrees: float) -> float:
     """The value below which so large a share of Student's t lies.
 
