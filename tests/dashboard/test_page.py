@@ -265,6 +265,27 @@ def test_a_killed_and_restarted_engine_is_seen(
     check_events(page, lab)
 
 
+def test_what_a_broken_line_swallowed_is_asked_for_again(
+    server: PageServer, lab: Path, open_page: Open
+) -> None:
+    """Curves and sheets, which are asked for apart: no error in the page, and no hole in it."""
+    write_study(lab / ".autoresearch" / "autoresearch.db", "night", long_study(5).history)
+    page = open_page(server, may_lose=True)
+    state(page, "Not running")
+    for lost, instead in (("curves/*", "val_bpb"), ("experiments/2", "could not be read")):
+        with page.expect_event("requestfailed"):
+            page.route(f"**/api/study/night/{lost}", lambda route: route.abort())
+            page.evaluate("location.hash = '#/night/2'")
+        see(page, "#experiment", instead)
+        page.unroute_all()
+        page.evaluate("location.hash = '#/night'")
+        see(page, "#overview")
+        page.evaluate("location.hash = '#/night/2'")
+        see(page, "#experiment", "val_bpb")
+        page.evaluate("location.hash = '#/night'")
+        see(page, "#overview")
+
+
 def test_a_broken_line_loses_no_event_and_doubles_no_order(
     server: PageServer, lab: Path, open_page: Open
 ) -> None:

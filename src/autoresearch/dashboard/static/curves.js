@@ -1,6 +1,7 @@
 // Loss curves over the seconds of training: one experiment against another at equal time.
 
 import { el, isPhone } from "./dom.js";
+import { data } from "./feed.js";
 import { colours, library, plainFigure } from "./library.js";
 
 const MOST = 400; // points that are drawn of a curve
@@ -87,13 +88,13 @@ function thinned(points) {
 
 const known = new Map(); // curves of finished experiments do not change
 
-/** The curves of some experiments, by number. */
+/** The curves of some experiments, by number; {} when the line is broken. */
 export async function fetchCurves(tag, numbers) {
   const missing = numbers.filter((number) => !known.has(`${tag}/${number}`));
   if (missing.length) {
-    const response = await fetch(`/api/study/${encodeURIComponent(tag)}/curves/${missing.join(",")}`);
-    if (!response.ok) return {};
-    for (const [number, points] of Object.entries(await response.json())) known.set(`${tag}/${number}`, points);
+    const found = await data(`/api/study/${encodeURIComponent(tag)}/curves/${missing.join(",")}`);
+    if (!found) return {};
+    for (const [number, points] of Object.entries(found)) known.set(`${tag}/${number}`, points);
   }
   return Object.fromEntries(numbers.map((number) => [number, known.get(`${tag}/${number}`) ?? []]));
 }

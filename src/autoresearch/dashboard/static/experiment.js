@@ -4,6 +4,7 @@ import { byId, el, pairs } from "./dom.js";
 import { clock, count, dollars, duration, plural, score, signed } from "./format.js";
 import { diffElement, textElement } from "./code.js";
 import { CurveChart, fetchCurves } from "./curves.js";
+import { data } from "./feed.js";
 import { isKept, kindOf, WORDS } from "./model.js";
 import { vetoButton } from "./steer.js";
 
@@ -21,14 +22,14 @@ export class ExperimentView {
     Object.assign(this, { number, row, tag: model.tag });
     if (isNew) this.place.replaceChildren(this.head(model, row, number));
     if (isNew) byId("experiment-title").focus({ preventScroll: true });
-    const response = await fetch(`/api/study/${encodeURIComponent(model.tag)}/experiments/${number}`).catch(() => null);
+    const facts = await data(`/api/study/${encodeURIComponent(model.tag)}/experiments/${number}`);
     if (this.number !== number || this.row !== row) return;
-    if (!response?.ok) {
+    if (!facts) {
       this.place.append(el("p", {}, row ? "It could not be read: try again later." : "There is no such experiment."));
       this.row = null;
       return;
     }
-    this.fill(model, row, await response.json());
+    this.fill(model, row, facts);
   }
 
   hide() {

@@ -7,7 +7,7 @@ import { early } from "./early.js";
 import { CurveChart, fetchCurves } from "./curves.js";
 import { Events } from "./events.js";
 import { ExperimentView } from "./experiment.js";
-import { Feed } from "./feed.js";
+import { data, Feed } from "./feed.js";
 import { clock, duration, score, signed } from "./format.js";
 import { listen } from "./keys.js";
 import { library } from "./library.js";
@@ -56,7 +56,7 @@ async function arrive() {
 async function lastStudy() {
   const response = await fetch("/api/studies").catch(() => null);
   if (response?.status === 401) return showConnection("locked");
-  const known = response?.ok ? await response.json() : [];
+  const known = response?.ok ? await response.json().catch(() => []) : [];
   return known.at(-1)?.tag;
 }
 
@@ -146,8 +146,10 @@ async function showHypothesis() {
   hypothesisOf = key;
   say(byId("hypothesis"), "");
   if (!key || row.number === 0) return;
-  const response = await fetch(`/api/study/${encodeURIComponent(model.tag)}/experiments/${row.number}`).catch(() => null);
-  if (response?.ok && hypothesisOf === key) say(byId("hypothesis"), (await response.json()).hypothesis);
+  const facts = await data(`/api/study/${encodeURIComponent(model.tag)}/experiments/${row.number}`);
+  if (hypothesisOf !== key) return;
+  if (facts) say(byId("hypothesis"), facts.hypothesis);
+  else hypothesisOf = null; // asked for again with the next news
 }
 
 async function showCurve() {
