@@ -224,6 +224,11 @@ def test_ctrl_c_twice_or_a_sigterm_stops_now(slow_lab: Path, signals: list[signa
     assert [(each.verdict, each.last_run.outcome) for each in rows if each.last_run] == [
         (None, "interrupted")
     ]
+    asked_for = [sys.executable, "-m", "autoresearch", "status"]
+    said = subprocess.run(
+        asked_for, cwd=slow_lab, capture_output=True, text=True, check=True
+    ).stdout
+    assert "cut off     #0 baseline: the next run begins it again" in said
     check_resumes(slow_lab, 1)
 
 
