@@ -18,7 +18,7 @@ from autoresearch.experiment import Experiment
 from autoresearch.findings import number, signed
 from autoresearch.lab import Lab
 from autoresearch.tally import lineage
-from autoresearch.text import clean_line, plain
+from autoresearch.text import clean_line, numbered, plain
 from autoresearch.view import StudyView, run_scores, score_of
 
 LONGEST_SUBJECT, WIDTH = 72, 72
@@ -209,10 +209,9 @@ def numbers(view: StudyView, each: Experiment) -> str:
 
 def adopted_lines(view: StudyView, made: Adopted, here: str, report: str) -> list[str]:
     """What was made, and what to type next. `here` is the branch that the user is on, or ""."""
-    count = len(made.steps)
     base, branch = shlex.quote(here or made.onto[:7]), shlex.quote(made.branch)
     lines = [
-        f"Branch {made.branch}: {count} commit{'' if count == 1 else 's'} on top of "
+        f"Branch {made.branch}: {numbered(len(made.steps), 'commit')} on top of "
         f"{made.onto[:7]}{f' ({here})' if here else ''}"
     ]
     for each, commit in made.steps:

@@ -4,7 +4,6 @@ Facts only; the words are in side_by_side.py. What is not known of a study, as i
 is None.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -12,7 +11,7 @@ from autoresearch import git
 from autoresearch.change import touched
 from autoresearch.costs import GRAPHICS, busy_seconds
 from autoresearch.experiment import Experiment
-from autoresearch.final import t_quantile
+from autoresearch.final import half_width
 from autoresearch.keep import pooled
 from autoresearch.lab import Lab
 from autoresearch.noise import doubt, sealed
@@ -203,8 +202,8 @@ def lead(one: StudyView, other: StudyView) -> Lead | None:
         return Lead(amount, None)
     closed = (each for view in (one, other) for each in view.closed if has_score(each))
     spread = pooled(run_scores(each) for each in closed)
-    error = spread.sd * math.sqrt(sum(1 / len(run_scores(best)) for best in (one.best, other.best)))
-    return Lead(amount, t_quantile(0.975, spread.degrees) * error if error else 0.0)
+    counts = (len(run_scores(best)) for best in (one.best, other.best))
+    return Lead(amount, half_width(spread, counts))
 
 
 # what both kept

@@ -1,9 +1,12 @@
 """The one number to quote: incumbent against baseline, on text that nothing was chosen by."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean
+
+from autoresearch.keep import Spread, pooled
 
 QUARTER = 20_000  # steps of a quarter turn
 
@@ -27,15 +30,17 @@ class Final:
         """Half the width of the difference's 95% confidence interval: Student's t with the
         variance pooled over both, since the keep rule, too, takes all experiments to stray alike.
         None where each has a single model."""
-        counts = len(self.baseline), len(self.best)
-        degrees = sum(counts) - 2
-        if degrees < 1:
-            return None
-        squares = sum(
-            (score - fmean(side)) ** 2 for side in (self.baseline, self.best) for score in side
-        )
-        error = math.sqrt(squares / degrees * sum(1 / count for count in counts))
-        return t_quantile(0.975, degrees) * error if error else 0.0
+        sides = (self.baseline, self.best)
+        return half_width(pooled(sides), map(len, sides))
+
+
+def half_width(spread: Spread, counts: Iterable[int]) -> float | None:
+    """Half of the 95% confidence interval of the difference between means of so many runs each;
+    None where nothing was repeated."""
+    if not spread.degrees:
+        return None
+    error = spread.sd * math.sqrt(sum(1 / count for count in counts))
+    return t_quantile(0.975, spread.degrees) * error if error else 0.0
 
 
 @cache

@@ -6,7 +6,7 @@ not yet escaped for HTML or Markdown.
 
 from autoresearch.experiment import Experiment
 from autoresearch.noise import Standing, sealed, standing
-from autoresearch.text import clean_line, plain, visible
+from autoresearch.text import clean_line, numbered, plain, visible
 from autoresearch.view import StudyView, has_score, moment, score_of
 
 FULL_DIFF_LINES = 600  # more of one diff than anybody reads in a report
@@ -22,7 +22,7 @@ def chart_title(view: StudyView) -> str:
 def in_short(view: StudyView) -> str:
     """Such as "7 experiments, 3 kept, 1.5320 → 1.4981 val_bpb"."""
     count = len(view.tried)
-    parts = [f"{count} experiment{'' if count == 1 else 's'}", f"{len(view.kept)} kept"]
+    parts = [numbered(count, "experiment"), f"{len(view.kept)} kept"]
     if view.baseline and view.best:
         scores = dict.fromkeys((score_of(view.baseline), score_of(view.best)))
         metric = clean_line(view.program.metric, 24)
@@ -128,4 +128,5 @@ def duration(seconds: float) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    return f"{'one' if count == 1 else count} {noun}{'' if count == 1 else 's'}"
+    """Such as "one experiment", "7 experiments"."""
+    return f"one {noun}" if count == 1 else numbered(count, noun)

@@ -233,9 +233,9 @@ def clear_locks(root: Path, prefix: str, seconds: float = 10.0) -> None:
                 lock.unlink()
 
 
-def refs(root: Path, prefix: str) -> dict[str, str]:
-    """{name: commit} of all refs below `prefix`."""
-    listed = line(root, "for-each-ref", "--format=%(refname) %(objectname)", prefix)
+def refs(root: Path, *prefixes: str) -> dict[str, str]:
+    """{name: commit} of all refs below these."""
+    listed = line(root, "for-each-ref", "--format=%(refname) %(objectname)", *prefixes)
     return dict(row.split(" ", 1) for row in listed.splitlines())
 
 

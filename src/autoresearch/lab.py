@@ -218,11 +218,8 @@ class Lab:
 
     def tags(self) -> frozenset[str]:
         """Of all studies that left something in the repository, those of other labs in it, too."""
-        attempts = git.refs(self.repository, "refs/autoresearch/")
-        branches = git.refs(self.repository, "refs/heads/autoresearch/")
-        return frozenset(
-            [name.split("/")[2] for name in attempts] + [name.split("/")[3] for name in branches]
-        )
+        names = git.refs(self.repository, "refs/autoresearch/", "refs/heads/autoresearch/")
+        return frozenset(name.partition("autoresearch/")[2].partition("/")[0] for name in names)
 
     def check_branch(self, tag: str) -> None:
         """Raises LabError when a branch of the user's stands where the study's must be."""

@@ -5,12 +5,11 @@ pooled over all experiments that were repeated. What it cannot say is how much o
 is there because the best was chosen for it: only the sealed text can.
 """
 
-import math
 from dataclasses import dataclass
 from enum import Enum
 
 from autoresearch.experiment import Experiment
-from autoresearch.final import Final, t_quantile
+from autoresearch.final import Final, half_width
 from autoresearch.keep import Spread
 from autoresearch.view import StudyView, run_scores
 
@@ -29,22 +28,19 @@ class Doubt:
     """What chance does to the difference between the best and the baseline."""
 
     spread: Spread  # of single runs
-    error: float  # standard error of the difference
+    counts: tuple[int, ...]  # runs of either; empty where there is nothing to compare
 
     @property
     def interval(self) -> float | None:
         """Half the width of its 95% interval; None where nothing was repeated."""
-        if not self.spread.degrees:
-            return None
-        return t_quantile(0.975, self.spread.degrees) * self.error if self.error else 0.0
+        return half_width(self.spread, self.counts)
 
 
 def doubt(view: StudyView) -> Doubt:
     found = view.noise
     if not view.baseline or not view.best:
-        return Doubt(found, 0.0)
-    counts = [len(run_scores(each)) for each in (view.baseline, view.best)]
-    return Doubt(found, found.sd * math.sqrt(sum(1 / count for count in counts)))
+        return Doubt(found, ())
+    return Doubt(found, (len(run_scores(view.baseline)), len(run_scores(view.best))))
 
 
 def is_confirmed(view: StudyView, each: Experiment) -> bool:

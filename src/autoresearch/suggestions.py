@@ -13,6 +13,7 @@ from math import floor, inf, isfinite, log10
 
 from autoresearch.change import Theme
 from autoresearch.experiment import Experiment
+from autoresearch.findings import counted
 from autoresearch.learned import directions, is_undone, moved, size_of, themes_of
 from autoresearch.misses import near_misses
 from autoresearch.outline import span
@@ -62,7 +63,7 @@ def _again(view: StudyView, themes: Themes) -> Iterator[Suggestion]:
             verb = "missed" if gain <= 0 else "was better"
             runs = len(run_scores(each))
             proof = "in one run" if runs == 1 else f"in the mean of {runs} runs"
-            built = f"the best has {_count(since, 'change')} since"
+            built = f"the best has {counted(since, 'change')} since"
             why = f"#{each.number} {verb} by {size_of(gain)} {proof}; {built}"
             yield Suggestion(wording(each, themes.get(each.number, ())), why, (each.number,))
 
@@ -150,7 +151,7 @@ def _untouched(view: StudyView, themes: Themes) -> Iterator[Suggestion]:
     left = [name for name in view.constants if name not in touched]
     if left:
         shown = [f"{name} ({clean_line(view.constants[name], 24)})" for name in left[:NAMED]]
-        why = f"nobody has touched {_count(len(left), 'constant')} of its code yet"
+        why = f"nobody has touched {counted(len(left), 'constant')} of its code yet"
         yield Suggestion(_line(f"try another value of {' or '.join(shown)}"), why)
 
 
@@ -207,7 +208,3 @@ def _written(value: float, second: float, first: float, suffix: str, like: str) 
 
 def _line(words: str) -> str:
     return clean_line(words, LONGEST) or "(no description)"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{'one' if count == 1 else count} {noun}{'' if count == 1 else 's'}"

@@ -24,6 +24,7 @@ from autoresearch.tally import (
     tallies,
     value_text,
 )
+from autoresearch.text import numbered
 from autoresearch.troubles import PAST, troubles
 from autoresearch.view import StudyView, has_score, run_scores, score_of, spread_of
 
@@ -59,7 +60,7 @@ def _head(view: StudyView) -> str:
     metric = span(view.program.metric, LONGEST_NAME)
     return "\n".join(
         (
-            f"# The study so far: {_count(len(view.tried), 'experiment')}",
+            f"# The study so far: {numbered(len(view.tried), 'experiment')}",
             "",
             f"{metric}: {view.program.direction} is better.",
             *_standing(view),
@@ -108,7 +109,7 @@ def _best(view: StudyView, themes: Themes) -> Section:
     sums = [Row(-1, text) for text in _sum(view, themes)]
     rows = [*sums, *(Row(each.number, _step(view, each)) for each in worth)]
     name = f"#{chain[-1].number}" if chain else ""
-    title = f"The best, {name}: {_count(len(chain), 'kept change')} since the baseline"
+    title = f"The best, {name}: {numbered(len(chain), 'kept change')} since the baseline"
     return Section(title, 0.21, rows, "of them")
 
 
@@ -220,10 +221,6 @@ def _listed(names: Sequence[str]) -> str:
     shown = fitting(names, NAMES_TOKENS)
     left = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
     return ", ".join(shown) + left
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _score(each: Experiment) -> str:

@@ -58,7 +58,7 @@ def fenced(text: str, language: str = "text") -> str:
 
 def numbered(count: int, noun: str) -> str:
     """Such as "1 experiment", "100 experiments"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float, units: tuple[str, str, str] = ("s", "min", "h")) -> str:

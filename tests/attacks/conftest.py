@@ -16,6 +16,12 @@ from autoresearch.sandbox import Tier, obstacle
 Findings = Callable[[Tier], dict[str, arena.Result]]
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After many failures the engine waits. Here everything fails."""
+    monkeypatch.setattr(nights, "LONGEST_PAUSE_SECONDS", 0.0)
+
+
 @pytest.fixture(scope="session")
 def ring() -> Iterator[Path]:
     """Not below /tmp, which every box hides: there an attack would prove nothing."""
@@ -39,7 +45,6 @@ def findings(ring: Path) -> Findings:
         folder.mkdir()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(local, "OVERTIME_SECONDS", 2.0)  # what hangs need not hang for long
-            patch.setattr(nights, "LONGEST_PAUSE_SECONDS", 0.0)
             report = doctor.check(folder, sys.executable, tier, chosen=chosen)
         assert report.tier is tier
         return {each.attack.name: each for each in report.results}

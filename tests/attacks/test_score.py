@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import nights
 from autoresearch.attacks import Attack, arena, attacks, read
 from autoresearch.attacks.target import commit
 from autoresearch.sandbox import Tier, best_tier, obstacle
@@ -101,12 +100,6 @@ def an_honest_edit(folder: Path) -> Attack:
     path = folder / "honest.py"
     path.write_text(f'"""Widens the model.\n\n{RECORD}"""\n\n{HONEST.replace("32", "48")}')
     return read(path)
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After many failures the engine waits. Here everything fails."""
-    monkeypatch.setattr(nights, "LONGEST_PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -224,12 +224,18 @@ def test_two_browsers_are_of_one_mind(server: PageServer, lab: Path, open_page: 
             check_events(page, lab)
 
 
+def page_of_a_night(server: PageServer, lab: Path, open_page: Open, **more: Any) -> Any:
+    """The page of five experiments that are over; its line may break."""
+    write_study(lab / ".autoresearch" / "autoresearch.db", "night", long_study(5).history)
+    page = open_page(server, may_lose=True, **more)
+    state(page, "Not running")
+    return page
+
+
 def test_a_restarted_server_loses_and_doubles_nothing(
     server: PageServer, lab: Path, open_page: Open
 ) -> None:
-    write_study(lab / ".autoresearch" / "autoresearch.db", "night", long_study(5).history)
-    page = open_page(server, may_lose=True)
-    state(page, "Not running")
+    page = page_of_a_night(server, lab, open_page)
     server.stop(signal.SIGKILL)
     see(page, "#connection[data-state=lost]")
     with store_of(lab) as store:
@@ -269,9 +275,7 @@ def test_what_a_broken_line_swallowed_is_asked_for_again(
     server: PageServer, lab: Path, open_page: Open
 ) -> None:
     """Curves and sheets, which are asked for apart: no error in the page, and no hole in it."""
-    write_study(lab / ".autoresearch" / "autoresearch.db", "night", long_study(5).history)
-    page = open_page(server, may_lose=True)
-    state(page, "Not running")
+    page = page_of_a_night(server, lab, open_page)
     for lost, instead in (("curves/*", "val_bpb"), ("experiments/2", "could not be read")):
         with page.expect_event("requestfailed"):
             page.route(f"**/api/study/night/{lost}", lambda route: route.abort())
@@ -289,10 +293,8 @@ def test_what_a_broken_line_swallowed_is_asked_for_again(
 def test_a_broken_line_loses_no_event_and_doubles_no_order(
     server: PageServer, lab: Path, open_page: Open
 ) -> None:
-    write_study(lab / ".autoresearch" / "autoresearch.db", "night", long_study(5).history)
     wire = Wire(server.port)
-    page = open_page(server, port=wire.port, may_lose=True)
-    state(page, "Not running")
+    page = page_of_a_night(server, lab, open_page, port=wire.port)
     for times in range(3):
         wire.cut()
         see(page, "#connection[data-state=lost]")

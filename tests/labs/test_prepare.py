@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -397,21 +396,14 @@ def test_a_changed_source_is_another_corpus(lab: Lab) -> None:
 def test_relative_paths_start_in_the_lab_wherever_it_runs(lab: Lab) -> None:
     (lab.folder / "notes.txt").write_text(prose(30_000))
     here = lab.prepare("notes.txt", CACHE="kept")
-    pinned = lab.folder.parent / "pinned"  # where a harness runs it
-    pinned.mkdir()
-    shutil.copy(lab.folder / "prepare.py", pinned)
-    told = lab.environment(CACHE="kept", LAB=lab.folder, SOURCE="notes.txt")
-    command = [sys.executable, "-I", "prepare.py"]
-
-    def run(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=pinned, env=env, capture_output=True, text=True, check=False
-        )
-
-    assert Path(summary(run(told).stdout)["folder"]) == lab.folder / here
-    assert [path.name for path in pinned.iterdir()] == ["prepare.py"]
-    refused = run(told | {"AUTORESEARCH_SOURCE": "elsewhere.txt"})
-    assert f"no such corpus: {lab.folder / 'elsewhere.txt'}" in refused.stderr
+    pinned = Lab(lab.folder.parent / "pinned")  # where a harness runs it
+    laid = sorted(pinned.folder.iterdir())
+    told = {"CACHE": "kept", "LAB": lab.folder}
+    done = pinned.run("-I", "prepare.py", SOURCE="notes.txt", **told)
+    assert Path(summary(done.stdout)["folder"]) == lab.folder / here
+    assert sorted(pinned.folder.iterdir()) == laid
+    refused = pinned.refusal("-I", "prepare.py", SOURCE="elsewhere.txt", **told)
+    assert f"no such corpus: {lab.folder / 'elsewhere.txt'}" in refused
 
 
 def test_a_very_long_file_name_is_no_obstacle(lab: Lab) -> None:

@@ -1,7 +1,7 @@
 // Loss curves over the seconds of training: one experiment against another at equal time.
 
 import { el, isPhone } from "./dom.js";
-import { data } from "./feed.js";
+import { data } from "./early.js";
 import { colours, library, plainFigure } from "./library.js";
 
 const MOST = 400; // points that are drawn of a curve

@@ -2,13 +2,14 @@
 
 async function ask() {
   const [, named = ""] = location.hash.split("/").map(decodeURIComponent);
-  const tag = named || (await json("/api/studies"))?.at(-1)?.tag;
-  return tag ? { tag, news: await json(`/api/study/${encodeURIComponent(tag)}`) } : null;
+  const tag = named || (await data("/api/studies"))?.at(-1)?.tag;
+  return tag ? { tag, news: await data(`/api/study/${encodeURIComponent(tag)}`) } : null;
 }
 
-async function json(address) {
-  const response = await fetch(address);
-  return response.ok ? response.json() : null;
+/** What an address answers, as JSON; null when it refuses, or when the line breaks meanwhile. */
+export async function data(address) {
+  const response = await fetch(address).catch(() => null);
+  return response?.ok ? response.json().catch(() => null) : null;
 }
 
 let asked = ask().catch(() => null);

@@ -4,7 +4,7 @@ import { byId, el, pairs } from "./dom.js";
 import { clock, count, dollars, duration, plural, score, signed } from "./format.js";
 import { diffElement, textElement } from "./code.js";
 import { CurveChart, fetchCurves } from "./curves.js";
-import { data } from "./feed.js";
+import { data } from "./early.js";
 import { isKept, kindOf, WORDS } from "./model.js";
 import { vetoButton } from "./steer.js";
 

@@ -3,12 +3,6 @@
 const SILENCE_MS = 35000; // the server gives a sign of life every ten seconds
 const RETRY_MS = [500, 1000, 2000, 5000];
 
-/** What an address answers, as JSON; null when it refuses, or when the line breaks meanwhile. */
-export async function data(address) {
-  const response = await fetch(address).catch(() => null);
-  return response?.ok ? response.json().catch(() => null) : null;
-}
-
 export class Feed {
   /** onNews(message), onState("live" | "lost" | "locked" | "gone"); `first` is a message that has
    * come already. */

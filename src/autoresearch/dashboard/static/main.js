@@ -3,11 +3,11 @@
 import { StepChart } from "./chart.js";
 import { byId, calmly, el, pairs, say } from "./dom.js";
 import { showBudget, showDevice } from "./budget.js";
-import { early } from "./early.js";
+import { data, early } from "./early.js";
 import { CurveChart, fetchCurves } from "./curves.js";
 import { Events } from "./events.js";
 import { ExperimentView } from "./experiment.js";
-import { data, Feed } from "./feed.js";
+import { Feed } from "./feed.js";
 import { clock, duration, score, signed } from "./format.js";
 import { listen } from "./keys.js";
 import { library } from "./library.js";
