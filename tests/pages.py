@@ -19,7 +19,7 @@ class Page(HTMLParser):
     title: str = ""
     bare: str = ""  # the words outside of code and of the title
 
-    VOID = ("meta",)
+    VOID = ("meta", "wbr")
 
     def __post_init__(self) -> None:
         super().__init__()

@@ -139,6 +139,51 @@ def test_one_run_each_is_told_as_what_it_is() -> None:
     assert "band" not in page.partition("<figcaption>")[2].partition("</figcaption>")[0]
 
 
+def trained(experiment: Experiment, *tokens: float) -> Experiment:
+    """It, with one run for each number of tokens; scores as they are."""
+    score = experiment.score or 0.0
+    runs = (run(score + 0.001 * n, n) for n in range(len(tokens)))
+    figures = ({"seconds": 300.0, "tokens": each} for each in tokens)
+    return replace(
+        experiment,
+        runs=tuple(replace(r, figures=f) for r, f in zip(runs, figures, strict=True)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "best", "told", "pace"),
+    [
+        (
+            (1e6, 1.2e6),
+            (1.25e6, 1.17e6),
+            "in the same time, runs of one and the same file trained on up to 20% more tokens than "
+            "others, as the machine was faster or slower; those of the best trained on 10% more "
+            "tokens than the baseline's. Part of the gain may be that.",
+            "2, confirmed; 10% more tokens",
+        ),
+        (
+            (1e6, 1.01e6),
+            (9e5, 9.1e5),
+            "in the same time, those of the best trained on 10% fewer tokens than the baseline's.",
+            "2, confirmed; 10% fewer tokens",
+        ),
+        ((1e6, 1.01e6), (1.02e6, 1.02e6), None, "2, confirmed"),
+        ((0.0, float("inf")), (1e6, 1.5e6), "trained on up to 50% more", "2, confirmed"),
+    ],
+)
+def test_the_machines_speed_is_told(
+    base: tuple[float, ...], best: tuple[float, ...], told: str | None, pace: str
+) -> None:
+    first = trained(baseline(1.5), *base)
+    view = study(first, trained(tried(1, Verdict.KEEP, 1.4, 1.5), *best))
+    text = report_markdown(view)
+    assert f"{pace} |" in text
+    assert (told in text) if told else ("- Speed:" not in text)
+    shown = "".join(Page(report_html(view)).words)
+    assert pace in shown
+    assert told is None or told in shown
+
+
 def test_an_imported_log_gets_no_times_seeds_or_commands() -> None:
     found = [
         replace(

@@ -1,5 +1,6 @@
 """Can I believe it? What each number rests on, and what weakens it, in sentences."""
 
+from autoresearch import pace
 from autoresearch.experiment import BUSY_PERCENT
 from autoresearch.findings import counted, number, quotable
 from autoresearch.noise import doubt, is_confirmed, sealed
@@ -25,6 +26,7 @@ def belief(view: StudyView) -> Points:
         ("The gain", gain_words(view)),
         ("The sealed text", sealed_words(view)),
         ("Runs", runs_words(view)),
+        ("Speed", speed_words(view)),
         ("Kept changes", kept_words(view)),
         ("Choosing", choosing_words(view)),
         ("Protection", protection_words(view)),
@@ -104,7 +106,7 @@ def kept_words(view: StudyView) -> str:
 
 
 def _all(count: int) -> str:
-    return "it was" if count == 1 else f"all {count} were"
+    return {1: "it was", 2: "both were"}.get(count, f"all {count} were")
 
 
 def choosing_words(view: StudyView) -> str:
@@ -119,6 +121,22 @@ def choosing_words(view: StudyView) -> str:
 
 def protection_words(view: StudyView) -> str:
     return f"{BOXES[view.tier]}." if view.tier in BOXES else ""
+
+
+def speed_words(view: StudyView) -> str:
+    """How far the same time has not meant the same training."""
+    varies, parts = pace.variation(view), []
+    if varies >= pace.LEAST:
+        parts.append(
+            f"runs of one and the same file trained on up to {varies * 100:.0f}% more tokens than "
+            "others, as the machine was faster or slower"
+        )
+    more = pace.more_tokens(view.best, view.baseline) if view.kept and view.best else None
+    if told := pace.words(more):
+        parts.append(f"those of the best trained on {told} than the baseline's")
+    is_doubtful = told and varies >= pace.LEAST and 0 < (more or 0) < 2 * varies
+    doubt = " Part of the gain may be that." if is_doubtful else ""
+    return f"in the same time, {'; '.join(parts)}.{doubt}" if parts else ""
 
 
 def load_words(view: StudyView) -> str:

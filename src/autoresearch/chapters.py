@@ -85,7 +85,6 @@ def _worth(view: StudyView, each: Worth, most: float) -> tuple[str, ...]:
     width = max(each.gain or 0.0, 0.0) / most if most > 0 else 0.0
     bar = f'<i style="width: {width * 100:.1f}%"></i>' if width > 0.03 else ""
     share = "" if each.share is None else percent(each.share)
-    sure = "confirmed" if each.confirmed else "not confirmed"
     one = each.experiment
     return (
         link(view, one),
@@ -93,7 +92,7 @@ def _worth(view: StudyView, each: Worth, most: float) -> tuple[str, ...]:
         number(score_of(one)),
         signed(each.gain, one.score) + bar,
         share or "<small>not in the best</small>",
-        f"{each.runs}, {sure}",
+        each.rests_on,
     )
 
 
@@ -149,7 +148,7 @@ def _source(view: StudyView) -> str:
 def _place(view: StudyView, each: Place) -> tuple[str, ...]:
     tried = f"<small>{escaped(', '.join(each.values))}</small>" if each.values else ""
     return (
-        escaped(each.name),
+        escaped(each.name).replace("_", "_<wbr>"),  # a narrow column breaks names where they join
         str(len(each.tries)),
         each.gains,
         linked(view, ticked(each.why)) + tried,

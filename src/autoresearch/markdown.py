@@ -43,7 +43,7 @@ def _kept(view: StudyView) -> str:
             number(score_of(each.experiment)),
             signed(each.gain, each.experiment.score),
             "" if each.share is None else percent(each.share),
-            f"{each.runs}, {'confirmed' if each.confirmed else 'not confirmed'}",
+            each.rests_on,
         )
         for each in worths(view)
     ]

@@ -4,7 +4,7 @@ import pytest
 
 from autoresearch.constants import Constant, find_constants
 from autoresearch.literals import Scalar
-from autoresearch.researchers.hints import space_of
+from autoresearch.researchers.hints import is_idle, space_of
 from autoresearch.researchers.space import Choice, Range, Scale, Space
 
 
@@ -161,3 +161,26 @@ def test_the_range_widens_to_a_value_that_was_moved_out_of_it(
 )
 def test_a_start_that_no_longer_fits_is_forgotten(line: str, start: Scalar) -> None:
     assert space(line, start) == space(line)
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        ("if DEPTH > 1", True),
+        ("range: 1 to 4; if DEPTH >= 2", True),
+        ("one of: 1, 2; if DEPTH != 1.", True),
+        ("for deep models (if DEPTH == 1)", False),
+        ("if DEPTH < 1.5", False),
+        ("if SHARE > 0.25", True),
+        ("if IS_ON > 0", False),
+        ("if KIND > 1", False),
+        ("if NOTHING > 1", False),
+        ("if DEPTH > x", False),
+        ("what it does if DEPTH > 1", False),
+    ],
+)
+def test_what_changes_nothing_now_is_idle(hint: str, expected: bool) -> None:
+    values: dict[str, Scalar] = {"DEPTH": 1, "SHARE": 0.25, "IS_ON": True, "KIND": "deep"}
+    found = constant(f"A = 2  # {hint}")
+    assert is_idle(found, values) is expected
+    assert space_of(found, 2) is not None

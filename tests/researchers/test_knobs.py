@@ -423,6 +423,17 @@ def test_a_link_out_of_the_desk_is_not_followed(tmp_path: Path) -> None:
     assert outside.read_text() == "A = 1\n"
 
 
+def test_a_knob_is_left_alone_while_it_changes_nothing(tmp_path: Path) -> None:
+    source = "LR = 0.02\nDEPTH = {}  # range: 1 to 2\nEVERY = 2  # range: 1 to 4; if DEPTH > 1\n"
+    turned = {}
+    for depth in (1, 2):
+        night = Night(tmp_path, source.format(depth), flat)
+        night.run(Knobs(), 12)
+        names = (name for each in night.history for name in each.description.split())
+        turned[depth] = {name for name in names if name.isalpha() and name.isupper()}
+    assert turned == {1: {"LR", "DEPTH"}, 2: {"LR", "DEPTH", "EVERY"}}
+
+
 def test_an_unknown_mode_is_the_users_mistake() -> None:
     with pytest.raises(UserError, match="write `tpe` or `random`"):
         Knobs("grid")

@@ -5,15 +5,19 @@
     WINDOW = 128        # range: 32 to 1024, power of 2
     WIDTH = 192         # range: 64 to 2048, multiple of 64
     SOFTCAP = 15.0      # fixed
+    NGRAM_LR = 0.1      # range: 0.02 to 0.5, log; if NGRAM_ROWS > 0
 
-Without a hint a constant is searched around the value that it had when the study began, so that
-the space stays the same while the incumbent moves: positive floats over a factor of 16, shares
-(ratio, dropout, momentum, ...) inside [0, 1), powers of two by their exponent, other integers over
-a factor of 4, bools both ways. Strings, seeds and negative integers are left alone.
+The last leaves a constant alone where it changes nothing: as long as another, compared with a
+number, is not so. Without a hint a constant is searched around the value that it had when the study
+began, so that the space stays the same while the incumbent moves: positive floats over a factor of
+16, shares (ratio, dropout, momentum, ...) inside [0, 1), powers of two by their exponent, other
+integers over a factor of 4, bools both ways. Strings, seeds and negative integers are left alone.
 """
 
 import math
+import operator
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from autoresearch.constants import Constant
@@ -25,6 +29,11 @@ _ONE_OF = re.compile(r"\bone of:([^;)]+)", re.IGNORECASE)
 _RANGE = re.compile(r"\brange:\s*(\S+)\s+to\s+([^\s,;)]+)(\s*,?\s*log\b)?", re.IGNORECASE)
 _POWER = re.compile(r"\bpowers? of (?:2|two)\b", re.IGNORECASE)
 _MULTIPLE = re.compile(r"\bmultiples? of ([1-9]\d*)\b", re.IGNORECASE)
+_CONDITION = re.compile(r"(?:^|[;,.(])\s*if ([A-Z][A-Z0-9_]*) ([<>]=?|[!=]=) (-?[\d.]+)\b")
+_COMPARED = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
 _ITEM = re.compile(r"""\s*("[^"]*"|'[^']*'|(?:(?!\sor\s)[^,])+)(?:\sor\s)?""")
 _BARE_WORD = re.compile(r"[\w.+/-]*\w")
 _LEFT_ALONE = re.compile(r"\b(seeds?|port|version)\b")
@@ -55,6 +64,17 @@ def _space(constant: Constant, start: Scalar) -> Space | None:
     if constant.unit > 1 and start % constant.unit:
         start = value
     return _hinted(constant, start) or _inferred(constant, value, start)
+
+
+def is_idle(constant: Constant, values: Mapping[str, Scalar]) -> bool:
+    """Whether, with these values of all constants, this one changes nothing, as its hint says."""
+    match = _CONDITION.search(constant.comment)
+    if not match:
+        return False
+    here, limit = values.get(match[1]), _number(match[3])
+    if isinstance(here, str | None) or limit is None:
+        return False
+    return not _COMPARED[match[2]](here, limit)
 
 
 def _words(name: str) -> str:

@@ -154,7 +154,8 @@ def _pick(rng: random.Random, notes: Notes, is_eager: bool, learns: bool) -> lis
     early = len(notes.results) < _FIRST
     weights = ((8, 2, 0) if early else (5, 3, 2)) if is_eager else (1, 1, 1)
     number = rng.choices((1, 2, 3), weights)[0]
-    rank = {name: rng.random() ** (1 + notes.turns[name]) for name in notes.spaces}
+    names = [name for name in notes.spaces if name not in notes.idle]
+    rank = {name: rng.random() ** (1 + notes.turns[name]) for name in names}
     return sorted(sorted(rank, key=lambda name: rank[name], reverse=True)[:number])
 
 

@@ -15,7 +15,7 @@ from autoresearch.constants import Constant
 from autoresearch.experiment import Experiment, Verdict
 from autoresearch.literals import Scalar
 from autoresearch.researchers.base import Desk
-from autoresearch.researchers.hints import space_of
+from autoresearch.researchers.hints import is_idle, space_of
 from autoresearch.researchers.space import Space
 
 Values = Mapping[str, Scalar]
@@ -34,27 +34,32 @@ class Notes:
     broken: Sequence[Values]  # the new values of the knobs whose turn broke something
     tried: Sequence[Values]
     guesses: frozenset[str] = frozenset()  # knobs that the script set by itself, never yet turned
+    idle: frozenset[str] = frozenset()  # knobs that change nothing where the parent stands
 
     @classmethod
     def read(cls, desk: Desk, constants: Mapping[str, Constant]) -> Self:
         """The notes for the next proposal. Every constant that can be searched is a knob."""
         starts = _starts(desk.history)
+        values = {name: constant.value for name, constant in constants.items()}
         spaces = {
             name: space
             for name, constant in constants.items()
             if (space := space_of(constant, starts.get(name, constant.value)))
         }
-        known = _known(desk, {name: constant.value for name, constant in constants.items()})
+        idle = frozenset(name for name in spaces if is_idle(constants[name], values))
+        known = _known(desk, values)
         turned = [(each.verdict, _turned(each)) for each in desk.history]
         return cls(
             spaces,
-            {name: constants[name].value for name in spaces},
+            {name: values[name] for name in spaces},
             _results(desk, known),
             Counter(name for _, values in turned for name in values),
             [values for verdict, values in turned if verdict in _BROKEN],
             list(known.values()),
             frozenset(name for name in spaces if constants[name].text == "None")
-            - {name for _, values in turned for name in values},
+            - {name for _, values in turned for name in values}
+            - idle,
+            idle,
         )
 
     def is_tried(self, values: Values) -> bool:
