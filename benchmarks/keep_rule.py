@@ -54,14 +54,15 @@ class World:
             return -dice.exponential(self.harm)
         return dice.exponential(self.gain) if kind > 1 - self.real else 0.0
 
-    def luck(self, dice: np.random.Generator, count: int) -> Iterator[tuple[float, float]]:
-        """On `dev` and on `confirm`, run after run."""
+    def luck(self, dice: np.random.Generator, count: int) -> Iterator[tuple[float, float, float]]:
+        """On `dev`, on `confirm`, and what is the same on any text, run after run."""
         seed = dice.standard_normal(count)
         if math.isfinite(self.tail):
             seed = dice.standard_t(self.tail, count) * math.sqrt(1 - 2 / self.tail)
         seed -= 6.0 * (dice.random(count) < self.late)
         own = dice.standard_normal((count, 2)) * math.sqrt(1 - self.shared)
-        return iter((own + seed[:, None] * math.sqrt(self.shared)).tolist())
+        seed *= math.sqrt(self.shared)
+        return iter(np.column_stack([own + seed[:, None], seed]).tolist())
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,9 @@ class Tally:
     claimed: float  # the incumbent's mean on `dev` against the baseline's
     sigma_first: float
     sigma_last: float
+    sealed: tuple[float, tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+    # on a third text: the incumbent's true gain, and scores of the baseline, of the runs that the
+    # incumbent was kept for, and of two new ones
 
 
 @dataclass(frozen=True)
@@ -124,25 +128,32 @@ class Twice(Confirm):
 def study(setting: Setting, dice: np.random.Generator) -> Tally:
     """One study, until its runs are used up. Higher is better. A last half idea does not count."""
     world, rule, left = setting.world, setting.rule, setting.runs
-    luck = world.luck(dice, left)
+    other = dice.spawn(1)[0]  # for the third text: the dice of the search fall as without it
+    luck, on_final, first, best = world.luck(dice, left), 0.0, (), ()
     truth = on_dev = on_confirm = 0.0  # of the incumbent: on all text there is, and on these two
     groups: list[list[Score]] = []
     noise, incumbent, keeps, false, ideas = Noise(), None, 0, 0, 0
     while True:
-        worth, dev, confirm = 0.0, on_dev, on_confirm
+        worth, dev, confirm, final = 0.0, on_dev, on_confirm, on_final
         if incumbent is not None:
             worth = world.idea(dice)
             dev += worth + world.text * dice.standard_normal()
             confirm += worth + world.text * dice.standard_normal()
+            final += worth + world.text * other.standard_normal()
         runs: list[Score] = []
+        sealed: list[float] = []
         evidence = Evidence((), incumbent, setting.noise or noise, lower=False)
         while splits := rule.next_run(evidence):
             if not left:
                 sigmas = [measured(part).dev.sd for part in (groups[:1], groups)]
                 assert incumbent is not None
                 claimed = dev_mean(incumbent.runs) - dev_mean(groups[0])
-                return Tally(ideas, keeps, false, truth, claimed, *sigmas)
-            left, (a, b) = left - 1, next(luck)
+                fresh = tuple(on_final + other.standard_normal(2))
+                return Tally(
+                    ideas, keeps, false, truth, claimed, *sigmas, (on_final, first, best, fresh)
+                )
+            left, (a, b, seed) = left - 1, next(luck)
+            sealed.append(final + seed + math.sqrt(1 - world.shared) * other.standard_normal())
             runs.append(Score(dev + a, confirm + b if "confirm" in splits else None))
             evidence = Evidence(tuple(runs), incumbent, setting.noise or noise, lower=False)
         if len(runs) > 1 or not groups:
@@ -153,7 +164,7 @@ def study(setting: Setting, dice: np.random.Generator) -> Tally:
             keeps += incumbent is not None
             false += incumbent is not None and worth <= 0
             if setting.incumbent == "third run" and len(runs) == 2 and left:
-                left, (a, b) = left - 1, next(luck)
+                left, (a, b, _) = left - 1, next(luck)
                 runs.append(Score(dev + a, confirm + b))
                 noise = measured([*groups[:-1], runs])
             elif setting.incumbent == "truth":
@@ -161,7 +172,8 @@ def study(setting: Setting, dice: np.random.Generator) -> Tally:
             elif setting.incumbent == "confirmation" and len(runs) == 2:
                 runs = runs[1:]
             incumbent = Incumbent(ideas, tuple(runs))
-            truth, on_dev, on_confirm = truth + worth, dev, confirm
+            first, best = first or tuple(sealed), tuple(sealed)
+            truth, on_dev, on_confirm, on_final = truth + worth, dev, confirm, final
 
 
 def row(setting: Setting, repetitions: int) -> list[Tally]:
@@ -245,6 +257,19 @@ def coverage(sides: tuple[int, int], spread: float, repetitions: int) -> tuple[f
     return held / len(halves), float(np.median(halves))
 
 
+def headline(tallies: list[Tally], is_fresh: bool) -> tuple[float, float]:
+    """Of all studies, those whose sealed text says "It worked"; of those that kept something, those
+    whose 95% interval holds the truth."""
+    worked, held, opened = 0, 0, [each for each in tallies if each.keeps]
+    for each in opened:
+        truth, base, chosen, fresh = each.sealed
+        found = Final("", 1, base, fresh if is_fresh else chosen)
+        assert found.interval is not None
+        worked += found.difference > found.interval
+        held += abs(found.difference - truth) <= found.interval
+    return worked / len(tallies), held / len(opened)
+
+
 def main() -> None:
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     title(f"The rules, 100 runs a study, {repetitions} repetitions")
@@ -270,6 +295,15 @@ def main() -> None:
         for spread in (0.5, 1.0, 2.0, 4.0):
             share, half = coverage(sides, spread, repetitions)
             print(f"| {sides[0]} | {sides[1]} | {spread:g} | {100 * share:.1f}% | {half:.2f} |")
+    title("Worlds without a real idea")
+    barren = {"no real idea": World(0.0, 0.0, text=0.0), "harm or nothing": World(real=0.0)}
+    found = {name: row(Setting(name, Confirm(), it), repetitions) for name, it in barren.items()}
+    print("\nThe sealed text after a search: the models that it kept, and two fresh seeds\n")
+    print("| world | models | says that it worked | holds the truth |\n|---|---|---|---|")
+    for name, tallies in {**found, "the world above": ours}.items():
+        for models, is_fresh in (("as kept", False), ("fresh", True)):
+            worked, held = headline(tallies, is_fresh)
+            print(f"| {name} | {models} | {100 * worked:.1f}% | {100 * held:.1f}% |")
 
 
 if __name__ == "__main__":

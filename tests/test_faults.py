@@ -172,6 +172,12 @@ RUNS = {
         "prepare.submit(harness, 1.0)\n",
         *("invalid", "more than 4,194,304"),
     ),
+    "artifact deeper than a path may be long": (
+        READY + f"os.makedirs({ARTIFACT})\nhere = os.getcwd()\nos.chdir({ARTIFACT})\n"
+        "for _ in range(17):\n    os.mkdir('d' * 250)\n    os.chdir('d' * 250)\n"
+        "open('f', 'w').close()\nos.chdir(here)\nprepare.submit(harness, 1.0)\n",
+        *("invalid", "cannot be looked through: File name too long"),
+    ),
     "score NaN": (READY + "prepare.submit(harness, float('nan'))\n", "invalid", "not a finite"),
     "score infinite": (READY + "prepare.submit(harness, 1e999)\n", "invalid", "not a finite"),
     "score beyond floats": (
@@ -265,6 +271,12 @@ SCORED = {
     "prepare.submit(harness, 1.1, a=float('nan'), b=10**400, c='\\ud800\\x1b', d=deep)\n",
     "deep folders left": READY
     + "for _ in range(1500): os.mkdir('d'); os.chdir('d')\nprepare.submit(harness, 1.1)\n",
+    "read-only artifact": READY
+    + f"{ARTIFACT}.mkdir()\n({ARTIFACT} / 'model.json').write_text('1.1')\n"
+    f"os.chmod({ARTIFACT}, 0o555)\nharness.sendall(b'{{\"type\": \"done\"}}\\n')\n",
+    "compile cache without permission": "import os\n"
+    "os.chmod(os.environ['TORCHINDUCTOR_CACHE_DIR'], 0)\n" + READY
+    + "prepare.submit(harness, 1.1)\n",
     "folders without permission": READY
     + "os.makedirs('a/b')\nos.chmod('a', 0)\nprepare.submit(harness, 1.1)\n",
 }  # fmt: skip

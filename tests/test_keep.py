@@ -223,7 +223,7 @@ def test_the_baseline_says_its_noise() -> None:
     assert decision.score == pytest.approx(1.50)
     assert decision.sentence == f"{words}; 3 runs, sigma 0.0200"
     alike = Confirm().weigh(Evidence((Score(1.5),) * 3, None, Noise()))
-    assert alike.sentence == f"{words}; 3 runs, all alike: no noise"
+    assert alike.sentence == f"{words}; 3 runs, all alike"
     assert Greedy().weigh(Evidence((Score(1.5),), None, Noise())).sentence == words
 
 
@@ -261,19 +261,31 @@ def test_score_and_delta_are_means_over_the_runs_on_dev() -> None:
 # Odd laboratories
 
 
-def test_without_noise_one_run_on_both_texts_decides_and_any_gain_counts() -> None:
-    one = evidence(Score(1.4999, 1.5999), noise=SILENT)
-    assert Confirm().next_run(replace(one, runs=())) == BOTH
+def test_where_the_baseline_scored_alike_any_gain_counts_that_a_second_seed_confirms() -> None:
+    again = Score(1.4999, 1.5999)
+    one = evidence(Score(1.4999), again, noise=SILENT)
+    assert Confirm().next_run(replace(one, runs=())) == DEV
     decision, used = judged(Confirm(), one)
-    assert (decision.kept, used) == (True, 1)
+    assert (decision.kept, used) == (True, 2)
     assert decision.sentence == (
-        "0.0001 better than the incumbent's mean; this lab has no noise: one run is enough"
+        "0.0001 better than the incumbent's mean; confirmed on a second seed (0.0001 better)"
+    )
+
+
+def test_scores_in_whole_steps_that_met_by_chance_do_not_end_all_confirmation() -> None:
+    errors = Incumbent(0, (Score(10.0),) * 3)
+    decision, used = judged(
+        Confirm(), evidence(Score(9.0), Score(11.0), noise=SILENT, incumbent=errors)
+    )
+    assert (decision.kept, used) == (False, 2)
+    assert (
+        decision.sentence == "1.0000 better at first, but 1.0000 worse on a second seed: not kept"
     )
 
 
 def test_without_noise_the_other_text_still_has_its_say() -> None:
-    decision, used = judged(Confirm(), evidence(Score(1.49, 1.61), noise=SILENT))
-    assert (decision.kept, used) == (False, 1)
+    decision, used = judged(Confirm(), evidence(Score(1.49), Score(1.49, 1.61), noise=SILENT))
+    assert (decision.kept, used) == (False, 2)
     assert decision.sentence == "0.0100 better at first, but 0.0100 worse on other text: not kept"
 
 

@@ -51,7 +51,7 @@ def interval_words(view: StudyView) -> str:
     if found.interval is None:
         return "; no run was repeated, so nothing here says how much of it is chance"
     if found.spread.is_none:
-        return "; repeated runs score the same, so chance plays no part in it"
+        return "; repeated runs scored the same: no chance shows in it"
     assert view.baseline is not None
     half = number(found.interval, like=score_of(view.baseline))
     within = " That is more than the gain: it may be chance" if found.interval >= view.gain else ""
@@ -68,7 +68,10 @@ def sealed_words(view: StudyView) -> str:
             "says nothing."
         )
     if view.kept and any("confirm" in run.figures for each in view.closed for run in each.runs):
-        return "not opened yet: `autoresearch report --final` scores the best on it, once."
+        return (
+            "not opened yet: `autoresearch report --final` trains the best on fresh seeds and "
+            "scores it there, once."
+        )
     return ""
 
 
@@ -92,9 +95,7 @@ def kept_words(view: StudyView) -> str:
     """How many were confirmed."""
     if not view.kept:
         return ""
-    if view.noise.is_none:
-        return f"{len(view.kept)}: this lab has no noise, so one run is enough."
-    sure = sum(is_confirmed(view, each) for each in view.kept)
+    sure = sum(is_confirmed(each) for each in view.kept)
     count = len(view.kept)
     if sure == count:
         return f"{_all(count)} confirmed by another run with another seed."
@@ -110,7 +111,8 @@ def _all(count: int) -> str:
 
 
 def choosing_words(view: StudyView) -> str:
-    if view.gain <= 0 or len(view.tried) < 2 or view.noise.is_none or sealed(view):
+    final = sealed(view)
+    if view.gain <= 0 or len(view.tried) < 2 or view.noise.is_none or (final and final.is_fresh):
         return ""
     aside = "; the interval does not count that" if doubt(view).interval is not None else ""
     return (

@@ -15,11 +15,12 @@ from autoresearch.errors import (
     Invalid,
     LabError,
     Skipped,
+    Stopped,
     TimedOut,
 )
 from autoresearch.experiment import BUSY_PERCENT, Experiment, Run, Verdict, incumbent
 from autoresearch.keep import Evidence, Incumbent, Score, measured
-from autoresearch.nights import room_to_write
+from autoresearch.nights import is_full, room_to_write
 from autoresearch.runners.base import Job, Progress
 from autoresearch.sandbox import Tier
 from autoresearch.store import INTERRUPTED, now
@@ -33,6 +34,7 @@ VERDICTS = {
     Skipped: Verdict.DISCARD,
     Failed: Verdict.FAILED,
 }
+SEEDS = 64  # of one experiment; the last few are for the sealed text
 JUDGED = ("confirm", "final", "audit_")  # figures that only scoring may give
 
 
@@ -101,6 +103,11 @@ def execute(
         ended = INTERRUPTED if isinstance(error, Skipped) else verdict_of(error).value
         finish = replace(finish, outcome=ended, reason=clean_line(str(error)), figures=figures)
         raise
+    except Exception as error:
+        if not isinstance(error, Stopped) and not is_full(error):
+            words = clean_line(f"the engine failed: {error}")  # thrice, and it counts as crashed
+            finish = replace(finish, reason=words)
+        raise
     finally:
         with room_to_write(study):
             study.store.finish_run(study.tag, experiment.number, finish)
@@ -109,7 +116,7 @@ def execute(
 
 def seed_of(study_seed: int, number: int, count: int) -> int:
     """No two runs of a study share a seed, and a run that is done again keeps its own."""
-    return (study_seed * 7919 + number) * 64 + count
+    return (study_seed * 7919 + number) * SEEDS + count
 
 
 def score_of(run: Run) -> Score:

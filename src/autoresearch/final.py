@@ -1,4 +1,4 @@
-"""The one number to quote: incumbent against baseline, on text that nothing was chosen by."""
+"""The one number to quote: incumbent against baseline, where nothing was chosen by a score."""
 
 import math
 from collections.abc import Iterable
@@ -19,6 +19,7 @@ class Final:
     number: int  # of the incumbent at that moment
     baseline: tuple[float, ...]
     best: tuple[float, ...]
+    is_fresh: bool = True  # the best was trained anew; else its models are those it was kept for
 
     @property
     def difference(self) -> float:

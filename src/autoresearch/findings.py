@@ -56,7 +56,8 @@ def quotable(view: StudyView) -> str:
         return ""
     gain, like = view.as_gain(final.difference), final.best[0]
     runs = f"{counted(len(final.best), 'seed')} against {len(final.baseline)} of the baseline"
-    found = f"On text that nothing was chosen by, {runs}: {number(abs(gain), like=like)}"
+    where = "text and seeds" if final.is_fresh else "text"
+    found = f"On {where} that nothing was chosen by, {runs}: {number(abs(gain), like=like)}"
     found += " better" if gain > 0 else " worse"
     if final.interval is None:
         return f"{found}; one seed gives no interval."

@@ -12,7 +12,6 @@ else; there the box does not start and the tier falls.
 import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -57,7 +56,8 @@ class View:
         outer = outermost(each for each in reals if each.exists())
         real_path(python.executable, links)
         kept = {link: to for link, to in links.items() if not is_below(link, outer)}
-        return cls(outer, (*foreign(outer, python), *weights(python.packages)), kept)
+        masked = (*foreign(outer, python), *weights(python.packages))
+        return cls(outer, tuple(each for each in masked if each.exists()), kept)
 
 
 def real_path(path: Path, links: dict[Path, str]) -> Path:
@@ -103,7 +103,6 @@ def foreign(shown: Iterable[Path], python: Interpreter) -> list[Path]:
     return [each for each in found if not any(mine.is_relative_to(each) for mine in own)]
 
 
-@cache
 def sub_folders(folder: Path) -> tuple[Path, ...]:
     return tuple(
         each for each in sorted(folder.iterdir()) if each.is_dir() and not each.is_symlink()

@@ -8,9 +8,7 @@ Where the numbers come from: `python benchmarks/keep_rule.py`, and docs/judge.md
 
 Not covered: about one keep of `Confirm` in four is still false (of `Greedy` one in two), and the
 score of a kept change is a little too good, because it was chosen for being good; how much all
-changes are worth together is for fresh seeds on the `final` split to say. A lab whose baseline
-scores the same every time is taken to have no noise: a change that brings noise into it is
-believed after one run. Scores must be finite.
+changes are worth together is for fresh seeds on the `final` split to say. Scores must be finite.
 """
 
 import math
@@ -199,8 +197,9 @@ class Confirm:
     """Better by a margin in one run, then better again on a fresh seed and on other text.
 
     The margin is counted in standard errors of the difference: it grows with the noise and with
-    the doubt about the incumbent's mean. While the noise is not known it is nothing, and the
-    fresh seed decides alone. Without noise one run says all.
+    the doubt about the incumbent's mean. While no noise is known it is nothing, and the fresh seed
+    decides alone: also where the baseline scored the same every time, which a score in whole
+    steps does by chance, and which says nothing of a change that brings noise.
     """
 
     margin: float = 0.5
@@ -211,12 +210,12 @@ class Confirm:
         return "confirm"
 
     def next_run(self, evidence: Evidence) -> str:
-        count, one_says_all = len(evidence.runs), evidence.noise.dev.is_none
+        count = len(evidence.runs)
         if evidence.incumbent is None:
             return BOTH if count < self.repeats or self.is_suspect(evidence.runs) else ""
         if count == 0:
-            return BOTH if one_says_all else DEV
-        return BOTH if count == 1 and not one_says_all and self.is_promising(evidence) else ""
+            return DEV
+        return BOTH if count == 1 and self.is_promising(evidence) else ""
 
     @staticmethod
     def is_suspect(runs: Sequence[Score]) -> bool:
@@ -232,7 +231,7 @@ class Confirm:
             return Decision(True, baseline_words(evidence.runs), dev_mean(evidence.runs))
         if not self.is_promising(evidence):
             return decision(evidence, first_words(evidence))
-        assert len(evidence.runs) > 1 or evidence.noise.dev.is_none, "next_run() asks for more"
+        assert len(evidence.runs) > 1, "next_run() asks for more"
         if evidence.gain_again() > 0 and evidence.gain(len(evidence.runs)) > 0:
             return decision(evidence, kept_words(evidence), kept=True)
         return decision(evidence, unconfirmed_words(evidence))
@@ -264,7 +263,7 @@ def decision(evidence: Evidence, sentence: str, kept: bool = False) -> Decision:
 
 def baseline_words(runs: Sequence[Score]) -> str:
     spread = measured([runs]).dev
-    sigma = "all alike: no noise" if spread.is_none else f"sigma {amount(spread.sd)}"
+    sigma = "all alike" if spread.is_none else f"sigma {amount(spread.sd)}"
     return f"{BASELINE}; {len(runs)} runs, {sigma}" if spread.degrees else BASELINE
 
 
@@ -280,14 +279,12 @@ def kept_words(evidence: Evidence) -> str:
     count = len(evidence.runs)
     gain, again = amount(evidence.gain(count)), amount(evidence.gain_again())
     better = f"{gain} better than the incumbent's mean{sigmas(evidence, count)}"
-    if evidence.noise.dev.is_none:
-        return f"{better}; this lab has no noise: one run is enough"
     return f"{better}; confirmed on a second seed ({again} better)"
 
 
 def unconfirmed_words(evidence: Evidence) -> str:
     again = evidence.gain_again()
-    where = "on other text" if evidence.noise.dev.is_none else "on a second seed"
+    where = "on other text" if measured([evidence.runs]).dev.is_none else "on a second seed"
     missed = f"{amount(-again)} worse {where}" if again else f"no better {where}"
     if again > 0:  # on the other text, yet not over all runs
         missed = "no better over both seeds"

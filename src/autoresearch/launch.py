@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from types import FrameType
 
 import click
@@ -30,12 +31,12 @@ from autoresearch.researchers.by_hand import ByHand
 from autoresearch.researchers.settings import Settings
 from autoresearch.results import results_tsv
 from autoresearch.runners.local import LocalRunner
-from autoresearch.sealed import Opener
+from autoresearch.sealed import FRESH, Opener
 from autoresearch.steering import in_force, standing
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
 from autoresearch.study import STOPPED, announced, attempt, research
-from autoresearch.text import clean_line, write_whole
+from autoresearch.text import clean_line, duration, write_whole
 from autoresearch.traces import recover, settle
 
 
@@ -207,14 +208,22 @@ def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> N
 
 
 def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
-    """Score the baseline's and the incumbent's models on the sealed text, and say what it gave."""
-    stop, lower = Stop(), program.is_lower
-    best = incumbent(store.experiments(tag), lower=lower)
-    sealed, python = store.final(tag) is None, opening.interpreter(lab)
+    """Compare the incumbent with the baseline on the sealed text, and say what it gave."""
+    stop = Stop(after_this=True)  # so that the first Ctrl-C ends it
+    best = incumbent(store.experiments(tag), lower=program.is_lower)
+    is_sealed, tier, python = (
+        store.final(tag) is None,
+        sandbox.best_tier(),
+        opening.interpreter(lab),
+    )
     with lab.lock(), stopping(stop, lambda: None):
-        opener = Opener(lab, store, tag, program, python, sandbox.best_tier(), stop.tick)
+        opener = Opener(lab, store, tag, program, python, LocalRunner(tier), tier, stop.tick)
+        if is_sealed and best and best.number:
+            seconds = fmean(run.figures.get("seconds", 0.0) for run in best.runs)
+            time = duration(FRESH * max(seconds, program.budget_seconds))
+            click.echo(f"Training #{best.number} on {FRESH} fresh seeds first: about {time}.")
         found = opener.open()
-    when = "opened now, and never again" if sealed else f"opened at {found.at}"
+    when = "opened now, and never again" if is_sealed else f"opened at {found.at}"
     click.echo(f"The sealed text of study {tag}, {when}:")
     for name, scores in (("baseline", found.baseline), (f"#{found.number}", found.best)):
         click.echo(f"  {name:9} {'  '.join(f'{score:.4f}' for score in scores)}")

@@ -97,7 +97,7 @@ def worths(view: StudyView) -> list[Worth]:
         share = (gain or 0.0) / view.gain if is_part else None
         parent = next((one for one in view.closed if one.number == each.parent), None)
         told = pace.words(pace.more_tokens(each, parent))
-        runs, sure = len(run_scores(each)), is_confirmed(view, each)
+        runs, sure = len(run_scores(each)), is_confirmed(each)
         found.append(Worth(each, gain, share, runs, sure, told))
     return found
 

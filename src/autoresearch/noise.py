@@ -43,9 +43,9 @@ def doubt(view: StudyView) -> Doubt:
     return Doubt(found, (len(run_scores(view.baseline)), len(run_scores(view.best))))
 
 
-def is_confirmed(view: StudyView, each: Experiment) -> bool:
-    """Whether its score rests on more than one run, or on one in a lab without noise."""
-    return len(run_scores(each)) > 1 or view.noise.is_none
+def is_confirmed(each: Experiment) -> bool:
+    """Whether its score rests on more than one run."""
+    return len(run_scores(each)) > 1
 
 
 def sealed(view: StudyView) -> Final | None:
@@ -63,8 +63,6 @@ def standing(view: StudyView) -> Standing:
         if final.interval is None:
             return Standing.SEEMS
         return Standing.WORKED if gain > final.interval else Standing.LUCK
-    if view.noise.is_none:
-        return Standing.WORKED
     half = doubt(view).interval
     sure = view.is_confirmed and half is not None and view.gain > half
     return Standing.WORKED if sure else Standing.SEEMS

@@ -489,7 +489,8 @@ class Store:
         """What the sealed text said when it was opened; None while it is sealed."""
         for each in self.events(tag, kinds=("final",)):
             data = each.data
-            return Final(each.at, data["number"], tuple(data["baseline"]), tuple(data["best"]))
+            scores = tuple(data["baseline"]), tuple(data["best"])
+            return Final(each.at, data["number"], *scores, is_fresh="seeds" in data)
         return None
 
 

@@ -216,16 +216,17 @@ def keep_compiled(job: Job) -> None:
     lie in it. Plain files alone, through descriptors: the run lives and may swap a file for a link
     meanwhile."""
     left = COMPILED_BYTES
-    for folder, _, names, descriptor in os.fwalk(job.compiling):
-        target = job.compiled_at_ready / Path(folder).relative_to(job.compiling)
-        for name in names:
-            data = None
-            with suppress(OSError):
-                data = plain.read_at(descriptor, name, left)
-            left -= len(data or b"")
-            if data is not None:
-                target.mkdir(parents=True, exist_ok=True)
-                (target / name).write_bytes(data)
+    with suppress(PermissionError):  # the run took the rights to its own folder away
+        for folder, _, names, descriptor in os.fwalk(job.compiling):
+            target = job.compiled_at_ready / Path(folder).relative_to(job.compiling)
+            for name in names:
+                data = None
+                with suppress(OSError):
+                    data = plain.read_at(descriptor, name, left)
+                left -= len(data or b"")
+                if data is not None:
+                    target.mkdir(parents=True, exist_ok=True)
+                    (target / name).write_bytes(data)
 
 
 def command(words: tuple[str, ...], python: str, *options: str) -> list[str]:
@@ -326,18 +327,30 @@ def check_artifact(job: Job) -> None:
     """Plain files, no links, not too large. Looked at when every process of the run is dead."""
     if not job.artifact.is_dir() or job.artifact.is_symlink():
         raise Crashed("ended without an artifact")
-    size = 0
-    for folder, folders, names in os.walk(job.artifact):
-        if len(Path(folder).relative_to(job.artifact).parts) > DEEPEST:
+    job.artifact.chmod(0o755)  # it is to be moved, whatever the run made of it
+    try:
+        size = sum(sizes(job.artifact))
+    except OSError as error:  # folders without rights, names longer than a path may be
+        raise Invalid(f"its artifact cannot be looked through: {error.strerror}") from error
+    limit = job.program.limits.artifact_bytes
+    if size > limit:
+        raise Invalid(f"its artifact has {size:,} bytes, more than {limit:,}")
+
+
+def sizes(artifact: Path) -> Iterator[int]:
+    """Of all that lies in it. Raises Invalid for what is neither a plain file nor a folder."""
+    for folder, folders, names in os.walk(artifact, onerror=refuse):
+        if len(Path(folder).relative_to(artifact).parts) > DEEPEST:
             raise Invalid(f"its artifact has folders more than {DEEPEST} deep")
         for name in (*folders, *names):
             facts = (Path(folder) / name).lstat()
             if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
                 raise Invalid(f"its artifact holds {clean(name)!r}, which is no plain file")
-            size += facts.st_size
-    limit = job.program.limits.artifact_bytes
-    if size > limit:
-        raise Invalid(f"its artifact has {size:,} bytes, more than {limit:,}")
+            yield facts.st_size
+
+
+def refuse(error: OSError) -> None:
+    raise error
 
 
 def what_ended(job: Job, ending: Ending, when: str) -> Crashed | TimedOut:
