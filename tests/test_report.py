@@ -223,6 +223,15 @@ def test_where_runs_never_differ_no_chance_shows() -> None:
     assert headline(small([1.5, 1.5], [1.4])).startswith("It seems to have worked: ")
 
 
+@pytest.mark.parametrize("baseline", [[1.5, 1.52, 1.51], [1.5]])
+def test_a_best_of_two_runs_is_never_called_unconfirmed(baseline: list[float]) -> None:
+    """Its gain may still be within the interval, or have none."""
+    view = small(baseline, [1.49, 1.485])
+    assert headline(view).startswith("It seems to have worked: ")
+    assert worked(view).startswith("It seems so, but it may be chance. ")
+    assert "it was confirmed by another run with another seed" in said(view)
+
+
 @pytest.mark.parametrize(
     ("best", "opening", "answer"),
     [

@@ -7,7 +7,7 @@ from autoresearch.belief import gain_words, load_words, protection_words
 from autoresearch.experiment import Verdict
 from autoresearch.findings import LONGEST, counted, quotable
 from autoresearch.learned import OFTEN, Worth, causes, failed_places, size_of, themes_of, worths
-from autoresearch.noise import Standing, standing
+from autoresearch.noise import Standing, is_confirmed, standing
 from autoresearch.outline import span
 from autoresearch.recipe import adopt
 from autoresearch.suggestions import Suggestion, suggestions
@@ -54,9 +54,10 @@ def worked(view: StudyView) -> str:
         if not scored and not view.kept and len(view.failed) == len(view.tried):
             return f"No: {_all(len(view.tried))} ended without a score."
         return f"No: {_none(len(view.tried))} beat the baseline."
+    is_sure = view.best is not None and is_confirmed(view, view.best)
     openings = {
         Standing.WORKED: "Yes",
-        Standing.SEEMS: "It seems so, but it is not confirmed",
+        Standing.SEEMS: f"It seems so, but it {'may be chance' if is_sure else 'is not confirmed'}",
         Standing.LUCK: "Perhaps: on the sealed text the gain may be luck",
         Standing.FELL: "No: on the sealed text the best is no better than the baseline",
     }
