@@ -164,7 +164,7 @@ def test_scores_that_cannot_be_compared_are_refused(tiny_lab: Path, autoresearch
 
 def test_the_study_ends_in_time(tiny_lab: Path, autoresearch: Call) -> None:
     done = autoresearch(tiny_lab, "run", "--for", "3s", "--tag", "t")
-    assert "is used up" in done.stdout
+    assert "its time of 3 s" in done.stdout
     assert sum(float(str(row["seconds"])) for row in rows(autoresearch, tiny_lab)) <= 3.5
 
 

@@ -1,13 +1,14 @@
 """What a proposal took and what happened in it is known at once, bounded and harmless."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autoresearch.budget import Budget
 from autoresearch.errors import Spent
-from autoresearch.experiment import Experiment, Usage, Verdict
+from autoresearch.experiment import Experiment, Run, Usage, Verdict
 from autoresearch.ledger import (
     MOST_NOTES,
     MOST_TALK_BYTES,
@@ -102,10 +103,24 @@ def test_a_budget_says_which_limit_ends_the_study() -> None:
     assert Budget().spent(done, some) == ""
     assert "3 experiments" in Budget(experiments=3).spent(done, none)
     assert Budget(experiments=4, seconds=501, tokens=101, cost_usd=2.1).spent(done, some) == ""
-    assert "8.32 min is used up" in Budget(seconds=499).spent(done, none)
-    assert "10 min is used up" in Budget(seconds=600).spent(done, none, waited_seconds=101)
+    assert Budget(seconds=499).spent(done, none) == (
+        "its time of 8.32 min has no room for another experiment: 99 s left, and the last ones "
+        "took up to 100 s"
+    )
+    assert "10 min has no room" in Budget(seconds=600).spent(done, none, waited_seconds=101)
+    assert "10 min is used up" in Budget(seconds=600).spent(done, none, waited_seconds=200)
     assert "100 tokens" in Budget(tokens=100).spent(done, some)
     assert "$2.00" in Budget(cost_usd=2.0).spent(done, some)
+
+
+def test_the_baselines_repeats_are_no_measure_of_an_experiment() -> None:
+    """Three runs of 100 s each: all of its time counts, and the next one takes 100 s."""
+    runs = tuple(Run(index, index, "scored", "", 1.5) for index in range(3))
+    base = Experiment(0, None, "", verdict=Verdict.KEEP, seconds=300.0, runs=runs)
+    assert Budget(seconds=401).spent((base,), Usage()) == ""
+    assert "no room" in Budget(seconds=399).spent((base,), Usage())
+    pair = replace(base, number=1, seconds=200.0, runs=runs[:2])
+    assert "no room" in Budget(seconds=650).spent((base, pair), Usage())
 
 
 def test_an_agent_that_floods_fills_neither_store_nor_disk(store: Store, tmp_path: Path) -> None:

@@ -146,11 +146,11 @@ def test_waiting_is_time_of_the_study(tmp_path: Path, autoresearch: Call) -> Non
     )
     began = time.monotonic()
     ran = autoresearch(lab, "run", "--tag", "t", "--for", "8s")
-    assert "its time of 8 s is used up" in ran.stdout
+    assert "its time of 8 s" in ran.stdout
     assert time.monotonic() - began < 60
     assert "waited" in {kind for kind, _ in events(lab)}
     again = autoresearch(lab, "run", "--tag", "t", "--for", "8s")
-    assert "its time of 8 s is used up" in again.stdout
+    assert "its time of 8 s" in again.stdout
 
 
 def test_the_line_that_resumes_a_study_keeps_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:

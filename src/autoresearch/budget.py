@@ -1,6 +1,7 @@
 """What a study may use in all, however often it is resumed."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoresearch.experiment import Experiment, Usage
@@ -24,14 +25,25 @@ class Budget:
         if self.experiments is not None and len(done) > self.experiments:
             are = "is" if self.experiments == 1 else "are"
             return f"its {numbered(self.experiments, 'experiment')} {are} done"
-        seconds = waited_seconds + sum(each.seconds or 0.0 for each in done)
-        typical = max((each.seconds or 0.0 for each in done[-5:]), default=0.0)
-        if self.seconds is not None and done and seconds + typical > self.seconds:
-            return f"its time of {duration(self.seconds)} is used up"
-        return self.overspent(used)
+        return self._outlasted(done, waited_seconds) or self.overspent(used)
+
+    def _outlasted(self, done: Sequence[Experiment], waited_seconds: float) -> str:
+        """Why there is no time for another experiment like the last ones, or ""."""
+        if self.seconds is None or not done:
+            return ""
+        whole, left = duration(self.seconds), self.seconds_left(done, waited_seconds)
+        longest = max(map(typical_seconds, done[-5:]))
+        if not left:
+            return f"its time of {whole} is used up"
+        if longest <= left:
+            return ""
+        return (
+            f"its time of {whole} has no room for another experiment: {duration(left)} left, "
+            f"and the last ones took up to {duration(longest)}"
+        )
 
     def seconds_left(
-        self, experiments: tuple[Experiment, ...], waited_seconds: float = 0.0
+        self, experiments: Sequence[Experiment], waited_seconds: float = 0.0
     ) -> float:
         """How long the study may still go on; infinity without a limit."""
         used = waited_seconds + sum(
@@ -46,3 +58,8 @@ class Budget:
         if self.cost_usd is not None and (used.cost_usd or 0.0) >= self.cost_usd:
             return f"its ${self.cost_usd:,.2f} are used up"
         return ""
+
+
+def typical_seconds(done: Experiment) -> float:
+    """What one like it takes. The baseline was run several times over, as others are not."""
+    return (done.seconds or 0.0) / (max(1, len(done.runs)) if done.number == 0 else 1)
