@@ -96,6 +96,33 @@ def test_the_other_side_of_what_lost_is_suggested() -> None:
     assert not [line for line in lines(both) if line.startswith("SOFTCAP")]
 
 
+def test_a_side_that_crashed_was_tried() -> None:
+    themes = {
+        1: (Theme("WIDTH", "512", "1024"),),
+        2: (Theme("WIDTH", "512", "256"),),
+        3: (Theme("WIDTH", "512", "2048"),),
+    }
+    crash = change(2, Verdict.CRASH, None, reason="misaligned address")
+    losses = (change(1, Verdict.DISCARD, -0.04), change(3, Verdict.DISCARD, -0.09))
+    view = study(themes, losses[0], crash, losses[1])
+    assert lines(view) == []
+    (place,) = failed_places(view)
+    assert "Only" not in place.why
+    larger = study({**themes, 2: (Theme("WIDTH", "512", "4096"),)}, losses[0], crash, losses[1])
+    (first,) = suggestions(larger)
+    assert (first.text, first.after) == ("WIDTH = 256", (1, 3))
+    assert first.why == "only larger values than `512` were tried (#1, #3), and not kept"
+    (place,) = failed_places(larger)
+    assert place.why.endswith("lost 0.0400. Only larger values were tried.")
+
+
+def test_the_other_side_is_no_value_that_was_tried() -> None:
+    """The second one was built on a smaller value, so that it was larger, too."""
+    themes = {1: (Theme("SOFTCAP", "15.0", "20.0"),), 2: (Theme("SOFTCAP", "8.0", "11.0"),)}
+    losses = (change(1, Verdict.DISCARD, -0.5), change(2, Verdict.DISCARD, -0.6))
+    assert lines(study(themes, *losses)) == []
+
+
 def test_two_near_misses_at_different_places_are_put_together() -> None:
     themes = {1: (Theme("WIDTH", "512", "640"),), 2: (Theme("SOFTCAP", "15.0", "20.0"),)}
     found = (change(1, Verdict.DISCARD, -0.0001), change(2, Verdict.DISCARD, -0.0002))

@@ -8,6 +8,7 @@ escaped yet.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import floor, log10
 
 from autoresearch import pace
@@ -175,7 +176,8 @@ def size_of(gain: float) -> str:
 def why(tries: Sequence[Try]) -> str:
     """In a sentence or three."""
     stood = [each for each in tries if not is_undone(each.experiment)]
-    return " ".join((*_undone(tries), *_broken(stood), *_scored(stood), *_remarks(tries)))
+    parts = (_undone(tries), _broken(stood), _scored(stood), _one_sided(tries), _remarks(tries))
+    return " ".join(chain.from_iterable(parts))
 
 
 def _undone(tries: Sequence[Try]) -> Iterator[str]:
@@ -202,13 +204,12 @@ def _broken(tries: Sequence[Try]) -> Iterator[str]:
 
 
 def _scored(tries: Sequence[Try]) -> Iterator[str]:
-    """How the best of them did, and on which sides of its value a number was tried."""
+    """How the best of them did."""
     scored = [(each.gain, each.experiment) for each in tries if each.gain is not None]
     if not scored:
         return
     gain, best = max(scored, key=lambda pair: (pair[0], -pair[1].number))
-    sides = directions(tries)
-    only = f"Only {'larger' if 1 in sides else 'smaller'} values were tried."
+    sides = directions([each for each in tries if each.gain is not None])
     if gain > 0:
         again = "but not on a second seed" if len(run_scores(best)) > 1 else "too little to tell"
         yield f"#{best.number} was better by {size_of(gain)}, {again}."
@@ -217,16 +218,20 @@ def _scored(tries: Sequence[Try]) -> Iterator[str]:
     else:
         none = "Neither larger nor smaller values were" if len(sides) == 2 else "None was"
         yield f"{none} better; the closest, #{best.number}, lost {size_of(gain)}."
-    if len(scored) >= OFTEN and len(sides) == 1:
-        yield only
+
+
+def _one_sided(tries: Sequence[Try]) -> Iterator[str]:
+    sides = directions(tries)
+    if len(sides) == 1 and sum(each.gain is not None for each in tries) >= OFTEN:
+        yield f"Only {'larger' if 1 in sides else 'smaller'} values were tried."
 
 
 def directions(tries: Sequence[Try]) -> set[int]:
-    """1 where a scored try made the number larger, -1 where smaller."""
+    """1 where one made the number larger, -1 where smaller; whatever came of it."""
     found = set()
     for each in tries:
         before, after = size(each.before), size(each.value)
-        if each.gain is not None and before is not None and after is not None and before != after:
+        if before is not None and after is not None and before != after:
             found.add(1 if after > before else -1)
     return found
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from math import floor, inf, isfinite, log10
+from math import floor, isfinite, log10
 
 from autoresearch.change import Theme
 from autoresearch.experiment import Experiment
@@ -115,21 +115,23 @@ def _other_side(view: StudyView, themes: Themes, tried: Sequence[Tally]) -> Iter
     now = values_now(view, themes)
     for tally in sorted(tried, key=lambda each: len(each.tries)):
         sides = directions(tally.tries)
-        if tally.kept or len(sides) != 1 or any(is_undone(one.experiment) for one in tally.tries):
+        scored = [each for each in tally.tries if each.gain is not None]
+        is_settled = tally.kept or any(is_undone(each.experiment) for each in tally.tries)
+        if is_settled or not scored or len(sides) != 1:
             continue
-        near = max(tally.tries, key=lambda each: -inf if each.gain is None else each.gain)
+        near = max(scored, key=lambda each: each.gain or 0.0)
         here = now.get(tally.name) or near.before
         value = beyond(near.value, here)
-        if value:
+        if value and size(value) not in {size(each.value) for each in tally.tries}:
             side = "larger" if 1 in sides else "smaller"
-            which = ", ".join(f"#{each.experiment.number}" for each in tally.tries[-3:])
+            numbers = tuple(each.experiment.number for each in scored[-3:])
+            which = ", ".join(f"#{each}" for each in numbers)
             tries = (
                 f"{side} values than {span(here, 24)} were"
                 if len(tally.tries) > 1
                 else (f"a {side} value than {span(here, 24)} was")
             )
             why = f"only {tries} tried ({which}), and not kept"
-            numbers = tuple(each.experiment.number for each in tally.tries[-3:])
             yield Suggestion(f"{_short(tally.name)} = {value}", why, numbers)
 
 
