@@ -107,6 +107,18 @@ def test_everything_crashed() -> None:
     assert found["What should I try next?"] == "Nothing follows from these experiments yet."
 
 
+def test_the_most_frequent_cause_is_that_of_most() -> None:
+    crash = tried(1, Verdict.CRASH, None, 1.5)
+    failed = [
+        replace(tried(number, Verdict.FAILED, None, 1.5), reason="changed nothing")
+        for number in (2, 3)
+    ]
+    learned = asked(study(baseline(1.5), crash, *failed))["What did it learn?"]
+    assert learned.endswith("3 experiments ended without a score, most often: `changed nothing`.")
+    learned = asked(study(baseline(1.5), crash, failed[0]))["What did it learn?"]
+    assert learned.endswith("2 experiments ended without a score.")  # one each
+
+
 def test_a_baseline_that_crashed() -> None:
     crash = Experiment(0, None, AT, AT, verdict=Verdict.CRASH, reason="CUDA out of memory.")
     view = study(crash)

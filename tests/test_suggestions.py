@@ -260,6 +260,21 @@ def test_why_a_place_did_not_pay() -> None:
     assert list(place_found.values) == ["9 (+0.00020)"]
 
 
+def test_only_those_that_ended_alike_are_counted_together() -> None:
+    place = (Theme("DEPTH", "8", "9"),)
+    found = [
+        change(1, Verdict.CRASH, None, reason="out of memory"),
+        change(2, Verdict.TIMEOUT, None, reason="no model after 330 s"),
+        change(3, Verdict.INVALID, None, reason="late by 9%"),
+        change(4, Verdict.DISCARD, -0.04),
+    ]
+    (mixed,) = failed_places(study(dict.fromkeys((1, 2, 3, 4), place), *found))
+    assert mixed.why.startswith("1 of 4 crashed: `out of memory`. ")
+    found[1] = change(2, Verdict.CRASH, None, reason="misaligned address")
+    (crashes,) = failed_places(study(dict.fromkeys((1, 2, 3, 4), place), *found))
+    assert crashes.why.startswith("2 of 4 crashed, the last: `misaligned address`. ")
+
+
 def test_shares_are_of_the_best_and_add_up() -> None:
     kept = [change(number, Verdict.KEEP, 0.001, parent=number - 1) for number in (1, 2, 3)]
     aside = replace(change(4, Verdict.KEEP, 0.5, parent=1), score=1.4995)

@@ -151,13 +151,15 @@ def _dead(view: StudyView) -> str:
 
 
 def _broken(view: StudyView) -> str:
-    count = sum(len(each.experiments) for each in causes(view))
-    if not count:
+    """How many, and the cause of most of them where there is one."""
+    found = sorted(causes(view), key=lambda each: -len(each.experiments))
+    if not found:
         return ""
-    first = causes(view)[0]
-    often = ", most often" if len(first.experiments) < count else ""
-    reason = f"{often}: {span(first.reason, 100)}" if first.reason else ""
-    return f"{counted(count, 'experiment').capitalize()} ended without a score{reason}."
+    counts = [len(each.experiments) for each in found]
+    often = ", most often" if len(found) > 1 else ""
+    is_known = counts[0] > max(counts[1:], default=0) and found[0].reason
+    reason = f"{often}: {span(found[0].reason, 100)}" if is_known else ""
+    return f"{counted(sum(counts), 'experiment').capitalize()} ended without a score{reason}."
 
 
 def _share(each: Worth) -> float:

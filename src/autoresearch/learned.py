@@ -196,11 +196,13 @@ def _broken(tries: Sequence[Try]) -> Iterator[str]:
     if not lost:
         return
     often = Counter(str(each.verdict) for each in lost).most_common(1)[0][0]
-    last = next(each for each in reversed(lost) if str(each.verdict) == often)
+    alike = [each for each in lost if str(each.verdict) == often]
+    last = alike[-1]
     how = PAST[last.verdict] if last.verdict else ""
     reason = "" if last.is_imported else span(last.reason, 100)
-    count = "It" if len(tries) == len(lost) == 1 else f"{len(lost)} of {len(tries)}"
-    yield f"{count} {how}{f': {reason}' if reason else ''}."
+    colon = ": " if len({each.reason for each in alike}) == 1 else ", the last: "
+    count = "It" if len(tries) == len(lost) == 1 else f"{len(alike)} of {len(tries)}"
+    yield f"{count} {how}{f'{colon}{reason}' if reason else ''}."
 
 
 def _scored(tries: Sequence[Try]) -> Iterator[str]:
