@@ -17,7 +17,7 @@ from autoresearch.answers import answers, believe, worked
 from autoresearch.belief import belief
 from autoresearch.experiment import Experiment, Run, Verdict
 from autoresearch.final import Final
-from autoresearch.findings import headline
+from autoresearch.findings import headline, quotable
 from autoresearch.markdown import report_markdown
 from autoresearch.program import Commands, Program
 from autoresearch.report import report_html
@@ -250,6 +250,25 @@ def test_the_sealed_text_has_the_last_word(
     assert believe(view).startswith(
         "On text and seeds that nothing was chosen by, 3 seeds against 3"
     )
+
+
+@pytest.mark.parametrize(
+    ("best", "words"),
+    [
+        ((1.35, 1.36, 1.34), "0.150000 better (95% interval of the gain +0."),
+        ((1.45, 1.55, 1.46), "to +0.103062, so it may be luck)."),
+        ((1.45, 1.60, 1.50), "to +0.106808, so it may be luck)."),
+        ((1.65, 1.66, 1.64), "0.150000 worse (95% interval of the gain -0.172670 to -0.127330)."),
+        ((1.5, 1.51, 1.49), "no different (95% interval of the gain -0.022670 to +0.022670)."),
+    ],
+)
+def test_luck_is_named_where_the_sealed_text_leaves_room_for_it(
+    best: tuple[float, ...], words: str
+) -> None:
+    final = Final("", 1, (1.5, 1.51, 1.49), best)
+    told = quotable(replace(small([1.50, 1.52], [1.40, 1.41]), final=final))
+    assert words in told
+    assert ("luck" in told) is ("luck" in words)
 
 
 def test_the_interval_of_the_sealed_text() -> None:

@@ -57,12 +57,12 @@ def quotable(view: StudyView) -> str:
     gain, like = view.as_gain(final.difference), final.best[0]
     runs = f"{counted(len(final.best), 'seed')} against {len(final.baseline)} of the baseline"
     where = "text and seeds" if final.is_fresh else "text"
-    found = f"On {where} that nothing was chosen by, {runs}: {number(abs(gain), like=like)}"
-    found += " better" if gain > 0 else " worse"
+    how = f"{number(abs(gain), like=like)} {'better' if gain > 0 else 'worse'}"
+    found = f"On {where} that nothing was chosen by, {runs}: {how if gain else 'no different'}"
     if final.interval is None:
         return f"{found}; one seed gives no interval."
     low, high = gain - final.interval, gain + final.interval
-    doubt = "" if low > 0 else ", so it may be luck"
+    doubt = ", so it may be luck" if gain and low <= 0 <= high else ""
     ends = f"{signed(low, like)} to {signed(high, like)}"
     return f"{found} (95% interval of the gain {ends}{doubt})."
 
