@@ -3,19 +3,27 @@
 import json
 import re
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autoresearch import imports
 from autoresearch.adopt import adopt
+from autoresearch.answers import take
 from autoresearch.errors import StudyError
-from autoresearch.experiment import UNKNOWN_SEED, Experiment, Verdict
+from autoresearch.experiment import UNKNOWN_SEED, Experiment, Usage, Verdict
+from autoresearch.exports.rows import facts_of, flattened
+from autoresearch.findings import headline
+from autoresearch.glance import Glance, status_json
 from autoresearch.imports import Wanted, read, tag_of, take_in
 from autoresearch.lab import Lab
+from autoresearch.learned import worths
 from autoresearch.opening import store_path
 from autoresearch.program import Program
+from autoresearch.report import report_html
 from autoresearch.results import results_tsv
+from autoresearch.steering import Steering
 from autoresearch.store import Store, Study
 from autoresearch.testing.finished import Finished
 from autoresearch.testing.tiny import TRAIN
@@ -148,6 +156,53 @@ def test_a_bad_file_is_named_with_its_line_and_column(text: str) -> None:
     with pytest.raises(StudyError, match=BAD[text]) as error:
         read(text, "bad.tsv")
     assert len(str(error.value).splitlines()) == 1
+
+
+def shown(view: StudyView) -> tuple[object, ...]:
+    """What status, an export and the report say of the best."""
+    seen = Glance("t", view.program, view.experiments, Steering(), Usage(), 0.0, False, {})
+    said = status_json(seen)
+    facts = facts_of(view, Study("t", "", {}, UNKNOWN_SEED, "imported", {}, ""))
+    assert (said["best_number"], said["best"]) == (facts.best_number, facts.best)
+    assert said["gain"] == view.gain
+    *_, last = flattened(view, {})
+    assert last.best == facts.best
+    return facts.best_number, headline(view), take(view)
+
+
+def test_a_kept_row_that_is_no_better_is_not_the_best(tiny_lab: Path) -> None:
+    found = imported(
+        tiny_lab,
+        HEADING
+        + "aaaaaaa\t1.000000\t1.0\tkeep\tbaseline\n"
+        + "bbbbbbb\t1.001000\t1.0\tkeep\tsimpler\n",
+    )
+    worse = StudyView("t", Program(), found)
+    assert shown(worse) == (
+        0,
+        "Nothing beat the baseline's 1.000000 val_bpb in one experiment",
+        "Nothing: the baseline is still the best.",
+    )
+    assert "<dt>Best</dt><dd>1." not in report_html(worse)
+    assert "the best on" not in report_html(worse)
+    equal = replace(worse, experiments=(found[0], replace(found[1], score=1.0, delta=0.0)))
+    assert shown(equal)[0] == 1
+
+
+def test_the_shares_of_an_imported_log_add_up(tiny_lab: Path) -> None:
+    """#2 lost a little, and #3 was built on it."""
+    found = imported(
+        tiny_lab,
+        HEADING
+        + "aaaaaaa\t1.000000\t1.0\tkeep\tbaseline\n"
+        + "bbbbbbb\t0.900000\t1.0\tkeep\twider\n"
+        + "ccccccc\t0.920000\t1.0\tkeep\tsimpler\n"
+        + "ddddddd\t0.850000\t1.0\tkeep\tdeeper\n",
+    )
+    view = StudyView("t", Program(), found)
+    assert shown(view)[0] == 3
+    shares = [each.share for each in worths(view)]
+    assert shares == pytest.approx([0.1 / 0.15, -0.02 / 0.15, 0.07 / 0.15])
 
 
 def test_other_line_ends_a_byte_order_mark_and_empty_lines_are_fine(tmp_path: Path) -> None:

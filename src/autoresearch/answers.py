@@ -82,7 +82,7 @@ def learned(view: StudyView) -> str:
 
 
 def take(view: StudyView) -> str:
-    if not view.kept or not view.best:
+    if not view.best or not view.best.number:
         return "Nothing: the baseline is still the best."
     count = len(lineage(view))
     changes = "its one kept change" if count == 1 else f"its {count} kept changes"

@@ -80,7 +80,7 @@ def runs_words(view: StudyView) -> str:
     assert view.baseline is not None
     assert view.best is not None
     base = f"the baseline rests on {counted(len(run_scores(view.baseline)), 'run')}"
-    best = f", the best on {counted(len(run_scores(view.best)), 'run')}" if view.kept else ""
+    best = f", the best on {counted(len(run_scores(view.best)), 'run')}" if view.best.number else ""
     found = view.noise
     if not found.degrees:
         return f"{base}{best}."

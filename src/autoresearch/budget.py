@@ -42,9 +42,7 @@ class Budget:
             f"and the last ones took up to {duration(longest)}"
         )
 
-    def seconds_left(
-        self, experiments: Sequence[Experiment], waited_seconds: float = 0.0
-    ) -> float:
+    def seconds_left(self, experiments: Sequence[Experiment], waited_seconds: float = 0.0) -> float:
         """How long the study may still go on; infinity without a limit."""
         used = waited_seconds + sum(
             each.seconds or 0.0 for each in experiments if each.verdict is not None

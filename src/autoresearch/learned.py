@@ -29,7 +29,7 @@ from autoresearch.tally import (
 )
 from autoresearch.text import clean_line
 from autoresearch.troubles import PAST, troubles
-from autoresearch.view import StudyView, run_scores
+from autoresearch.view import StudyView, run_scores, score_of
 
 OFTEN = 2  # tries of a place that say something together
 LONGEST_REASON = 200
@@ -43,7 +43,7 @@ class Worth:
 
     experiment: Experiment
     gain: float | None  # over the best of its moment
-    share: float | None  # of the whole gain; None for one that the best was not built on
+    share: float | None  # of the whole gain, over its parent; None: the best has it not
     runs: int
     confirmed: bool
     pace: str  # such as "12% more tokens" than what it was built on had, in the same time
@@ -90,16 +90,16 @@ def themes_of(view: StudyView) -> Themes:
 
 def worths(view: StudyView) -> list[Worth]:
     """The kept changes in their order. The shares of those in the best add up to the whole."""
-    inside = {each.number for each in lineage(view)}
+    inside = {each.number for each in lineage(view)} if view.gain > 0 else set[int]()
+    by_number = {each.number: each for each in view.closed}
     found = []
     for each in view.kept:
-        gain = gain_of(view, each)
-        is_part = each.number in inside and gain is not None and view.gain > 0
-        share = (gain or 0.0) / view.gain if is_part else None
-        parent = next((one for one in view.closed if one.number == each.parent), None)
+        parent = by_number.get(each.parent or 0)
+        step = view.as_gain(score_of(each) - score_of(parent)) if parent else 0.0
+        share = step / view.gain if each.number in inside else None
         told = pace.words(pace.more_tokens(each, parent))
         runs, sure = len(run_scores(each)), is_confirmed(each)
-        found.append(Worth(each, gain, share, runs, sure, told))
+        found.append(Worth(each, gain_of(view, each), share, runs, sure, told))
     return found
 
 

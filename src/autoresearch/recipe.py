@@ -13,7 +13,8 @@ Pairs = list[tuple[str, str]]
 def adopt(view: StudyView) -> list[str]:
     """In the lab: one commit for each kept change on a branch, ready for a pull request."""
     tag = shlex.quote(plain(view.tag))
-    return [f"autoresearch adopt --tag {tag}"] if view.kept and _has_commits(view) else []
+    is_better = view.best is not None and view.best.number > 0
+    return [f"autoresearch adopt --tag {tag}"] if is_better and _has_commits(view) else []
 
 
 def reproduce(view: StudyView) -> list[str]:

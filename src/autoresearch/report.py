@@ -49,7 +49,7 @@ def _opening(view: StudyView, there: Collection[str]) -> str:
 def _facts(view: StudyView) -> Iterator[tuple[str, str]]:
     if view.baseline and view.best:
         yield "Baseline", number(score_of(view.baseline))
-        if view.kept:
+        if view.best.number:
             yield "Best", number(score_of(view.best))
     yield "Kept", f"{len(view.kept)} <small>of {len(view.tried)}</small>"
     if view.vetoed:

@@ -80,7 +80,7 @@ def _standing(view: StudyView) -> list[str]:
         return ["There is no baseline with a score yet: nothing can be compared."]
     base, best = view.baseline, view.best
     lines = [f"Baseline {_score(base)}; nothing has beaten it yet."]
-    if view.kept:
+    if best.number:
         gain = signed(view.gain)
         lines = [f"Baseline {_score(base)}, best {_score(best)} (#{best.number}): gain {gain}."]
     counts = Counter(each.verdict for each in view.tried if not each.undone)

@@ -80,8 +80,8 @@ class StudyView:
 
     @cached_property
     def best(self) -> Experiment | None:
-        """The incumbent; the baseline itself until something beat it."""
-        return incumbent(self.kept, lower=self.lower) or self.baseline
+        """The incumbent: the baseline itself until something was as good, whatever was kept."""
+        return incumbent(filter(None, (self.baseline, *self.kept)), lower=self.lower)
 
     @cached_property
     def noise(self) -> Spread:
