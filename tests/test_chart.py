@@ -20,8 +20,9 @@ from matplotlib.lines import Line2D
 
 from autoresearch.chart import COLOURS, draw, progress_png, progress_svg
 from autoresearch.experiment import Experiment, Run, Verdict
-from autoresearch.findings import chart_title, number
+from autoresearch.findings import chart_title
 from autoresearch.program import Program
+from autoresearch.text import number
 from autoresearch.view import StudyView
 
 NIGHT = Path(__file__).parents[2] / "shared" / "data" / "overnight-125.tsv"
@@ -301,6 +302,7 @@ def test_hostile_descriptions_are_drawn_as_text_and_leave_nothing_in_the_file() 
         (0.0, None, "0.000000"),
         (0.00001234, None, "1.234e-05"),
         (1e300, None, "1e+300"),
+        (-2.05e-9, 0.0, "-2.05e-09"),  # of a score of 0
     ],
 )
 def test_numbers_are_written_for_reading(value: float, like: float | None, text: str) -> None:

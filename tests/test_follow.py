@@ -36,7 +36,7 @@ from autoresearch.runners.base import Progress
 from autoresearch.screen import ENTER, LEAVE
 from autoresearch.steering import Steering, Words
 from autoresearch.store import Store
-from autoresearch.terminal import status_lines
+from autoresearch.terminal import experiment_lines, result_line, status_lines
 from autoresearch.testing.tiny import make_tiny_lab
 
 pytestmark = pytest.mark.measured
@@ -123,6 +123,19 @@ def test_the_keys_of_status_are_documented_and_json() -> None:
     assert "training #30; pausing after that" in text
     assert "note        1 waits: up red" in text
     assert "1.01 h" not in text or "\x1b" not in text
+
+
+def test_small_scores_are_shown() -> None:
+    first = replace(row(0, 3.1e-9, Verdict.KEEP), delta=None)
+    best = replace(row(1, 1.05e-9, Verdict.KEEP), delta=-2.05e-9)
+    it = Glance("t", Program(), (first, best), Steering(), Usage(), 0.0, False, {})
+    text = "\n".join(status_lines(status_json(it)))
+    assert "baseline    3.1e-09 val_bpb" in text
+    assert "best        1.05e-09 val_bpb, #1" in text
+    assert "1.05e-09 -2.05e-09" in result_line(best).plain
+    assert "best 1.05e-09 val_bpb, #1: gain 2.1e-09" in [str(each) for each in board(it, 80, 9)][1]
+    shown = experiment_lines(best, Program(), Usage())
+    assert [line.split()[-1] for line in shown if "e-09" in line] == ["1.05e-09", "-2.05e-09"]
 
 
 def test_nothing_heavy_is_imported() -> None:

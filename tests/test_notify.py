@@ -145,6 +145,15 @@ def test_a_new_best_is_told_and_a_baseline_is_none(herald: Herald, tmp_path: Pat
     assert str(end["text"]).endswith("its 1 experiment is done; best 4.5000, #1")
 
 
+def test_a_best_of_exactly_nothing_is_told(herald: Herald, tmp_path: Path) -> None:
+    herald.store.begin("t", 0, "x")
+    herald.store.finish("t", 1, Verdict.KEEP, "", score=0.0, delta=-5.0)
+    herald.ended("why")
+    herald.close()
+    (end,) = told(tmp_path)
+    assert str(end["text"]).endswith("why; best 0.0000, #1")
+
+
 def test_a_night_tells_and_a_broken_command_does_not_end_it(
     tmp_path: Path, autoresearch: Call
 ) -> None:

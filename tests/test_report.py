@@ -17,7 +17,7 @@ from autoresearch.answers import answers, believe, worked
 from autoresearch.belief import belief
 from autoresearch.experiment import Experiment, Run, Verdict
 from autoresearch.final import Final
-from autoresearch.findings import headline, quotable
+from autoresearch.findings import chart_title, headline, quotable
 from autoresearch.markdown import report_markdown
 from autoresearch.program import Commands, Program
 from autoresearch.report import report_html
@@ -134,6 +134,13 @@ def test_the_published_log_comes_back_line_by_line() -> None:
 def test_a_verdict_has_one_of_the_originals_three_states(verdict: Verdict, status: str) -> None:
     found = Experiment(1, 0, "", commit="0123456789abcdef", verdict=verdict)
     assert results_tsv([found]).splitlines()[1] == f"0123456\t0.000000\t0.0\t{status}\t"
+
+
+def test_small_scores_come_back() -> None:
+    scores = (3.1e-9, 0.0123456789, 0.05, 0.969686, 1.23456789, -1e-12)
+    found = [Experiment(0, None, "", verdict=Verdict.KEEP, score=each) for each in scores]
+    written = [line.split("\t")[1] for line in results_tsv(found).splitlines()[1:]]
+    assert written == ["3.1e-09", "0.01234568", "0.050000", "0.969686", "1.234568", "-1e-12"]
 
 
 def test_hostile_words_stay_in_their_field() -> None:
@@ -559,6 +566,15 @@ def test_any_size_is_reported(count: int) -> None:
     assert page.tags.count("details") == count
     assert len(text) < 10_000_000
     assert report_markdown(view).startswith("## t: ")
+
+
+def test_two_scores_that_differ_look_different() -> None:
+    view = small([1.0, 1.0], [1 - 1e-7])
+    assert "fell from 1.0000000 to 0.9999999, 1e-05% better" in headline(view)
+    assert chart_title(view).endswith("1.0000000 → 0.9999999 val_bpb")
+    facts = Page(report_html(view)).pairs()
+    assert facts["Baseline"] == "1.0000000"
+    assert believe(view).startswith("0.0000001 (1e-05% of the baseline); ")
 
 
 def test_the_same_facts_give_the_same_report() -> None:

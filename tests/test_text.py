@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from autoresearch.text import clean, clean_line, plain, visible
+from autoresearch.text import clean, clean_line, digits_for, plain, short, visible
 
 # ---------------------------------------------------------------------------------------------
 # Escape sequences
@@ -203,3 +203,31 @@ def test_a_megabyte_of_anything_is_cleaned_at_once(part: str) -> None:
     """No pattern takes more than one look at each character: these would take hours if one did."""
     text = part * (2**20 // len(part))
     assert len(clean("\x1b[" + text)) <= len(text) + 1
+
+
+# ---------------------------------------------------------------------------------------------
+# Scores
+
+
+@pytest.mark.parametrize(
+    ("value", "like", "text"),
+    [
+        (0.969686, None, "+0.9697"),
+        (-0.00003, 0.969686, "-0.0000"),
+        (95.12345, None, "+95.1235"),
+        (0.0, None, "+0.0000"),
+        (3.1e-9, None, "+3.1e-09"),
+        (-2.05e-9, 1.05e-9, "-2.05e-09"),
+        (-1e-9, 0.0, "-1e-09"),
+    ],
+)
+def test_a_small_score_does_not_vanish(value: float, like: float | None, text: str) -> None:
+    assert short(value, like=like, sign="+") == text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "digits"),
+    [(1.5, 1.4, 5), (1.5, 1.5, 5), (1.0, 1 - 1e-7, 8), (1.0, 1 + 2**-52, 17)],
+)
+def test_two_scores_are_told_apart(one: float, other: float, digits: int) -> None:
+    assert digits_for(one, other, 5) == digits

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from autoresearch import git
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import Experiment
-from autoresearch.findings import number, signed
+from autoresearch.findings import signed
 from autoresearch.lab import Lab
 from autoresearch.tally import lineage
-from autoresearch.text import clean_line, numbered, plain
+from autoresearch.text import clean_line, number, numbered, plain
 from autoresearch.view import StudyView, run_scores, score_of
 
 LONGEST_SUBJECT, WIDTH = 72, 72

@@ -1,9 +1,8 @@
 """Which of two studies is ahead, in one honest sentence."""
 
 from autoresearch.comparison import Comparison, Lead, lead
-from autoresearch.findings import number
 from autoresearch.sameness import Weight
-from autoresearch.text import clean_line
+from autoresearch.text import clean_line, number
 from autoresearch.view import StudyView, score_of
 
 

@@ -2,8 +2,9 @@
 
 from autoresearch import pace
 from autoresearch.experiment import BUSY_PERCENT
-from autoresearch.findings import counted, number, quotable
+from autoresearch.findings import counted, quotable
 from autoresearch.noise import doubt, is_confirmed, sealed
+from autoresearch.text import digits_for, number
 from autoresearch.view import StudyView, run_scores, score_of
 
 Points = list[tuple[str, str]]
@@ -38,11 +39,12 @@ def belief(view: StudyView) -> Points:
 
 def gain_words(view: StudyView) -> str:
     """Such as "0.028214 of 0.997900 (2.83%), give or take 0.0011"."""
-    if view.gain <= 0 or not view.baseline:
+    if view.gain <= 0 or not view.baseline or not view.best:
         return ""
     base = score_of(view.baseline)
+    digits = digits_for(base, score_of(view.best), 7)
     share = f" ({abs(view.gain / base) * 100:.3g}% of the baseline)" if base else ""
-    return f"{number(view.gain, like=base)}{share}{interval_words(view)}."
+    return f"{number(view.gain, digits, like=base)}{share}{interval_words(view)}."
 
 
 def interval_words(view: StudyView) -> str:

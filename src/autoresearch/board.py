@@ -20,7 +20,7 @@ from autoresearch.beacon import TRAINING
 from autoresearch.glance import Glance, limit_json, words_json
 from autoresearch.keep import amount
 from autoresearch.terminal import limit_words, result_line, short_count, waiting_words
-from autoresearch.text import clean_line, duration
+from autoresearch.text import clean_line, duration, short
 
 LATEST = 10
 MOST_WAITING = 6  # lines of notes and ideas
@@ -94,9 +94,9 @@ def _best(it: Glance, width: int, glyphs: Glyphs) -> list[Text]:
     if best is None or best.score is None:
         return []
     if best.number == 0 or it.gain is None:
-        line = Text(f"baseline {best.score:.4f} {metric}: nothing beats it yet")
+        line = Text(f"baseline {short(best.score)} {metric}: nothing beats it yet")
     else:
-        line = Text("best ").append(f"{best.score:.4f} {metric}", "bold green")
+        line = Text("best ").append(f"{short(best.score)} {metric}", "bold green")
         line.append(f", #{best.number}: gain {amount(it.gain)}")
     room = min(LONGEST_SPARK, width - line.cell_len - 2)
     if room >= 8 and len(it.done) > 1:

@@ -8,7 +8,7 @@ from autoresearch import costs, recipe
 from autoresearch.answers import BELIEVE, LEARNED, NEXT, TAKE, command, percent
 from autoresearch.belief import belief
 from autoresearch.experiment import Experiment
-from autoresearch.findings import LONGEST, known, number, score_text, signed
+from autoresearch.findings import LONGEST, known, score_text, signed
 from autoresearch.learned import (
     OFTEN,
     Place,
@@ -21,7 +21,7 @@ from autoresearch.learned import (
 )
 from autoresearch.page import badge, code, described, escaped, pairs, section, table, ticked, typed
 from autoresearch.suggestions import suggestions
-from autoresearch.text import clean_line, plain
+from autoresearch.text import clean_line, number, plain
 from autoresearch.view import StudyView, memory_gb, score_of
 
 MOST_PLACES = 40

@@ -6,7 +6,7 @@ not yet escaped for HTML or Markdown.
 
 from autoresearch.experiment import Experiment
 from autoresearch.noise import Standing, sealed, standing
-from autoresearch.text import clean_line, numbered, plain, visible
+from autoresearch.text import clean_line, digits_for, number, numbered, plain, visible
 from autoresearch.view import StudyView, has_score, moment, score_of
 
 FULL_DIFF_LINES = 600  # more of one diff than anybody reads in a report
@@ -25,8 +25,11 @@ def in_short(view: StudyView) -> str:
     parts = [numbered(count, "experiment"), f"{len(view.kept)} kept"]
     if view.baseline and view.best:
         scores = dict.fromkeys((score_of(view.baseline), score_of(view.best)))
-        metric = clean_line(view.program.metric, 24)
-        parts.append(f"{' → '.join(number(each, 5) for each in scores)} {metric}")
+        digits, metric = (
+            digits_for(min(scores), max(scores), 5),
+            clean_line(view.program.metric, 24),
+        )
+        parts.append(f"{' → '.join(number(each, digits) for each in scores)} {metric}")
     return ", ".join(parts)
 
 
@@ -46,7 +49,8 @@ def headline(view: StudyView) -> str:
     moved = "fell" if view.lower else "rose"
     relative = f", {abs(view.gain / base) * 100:.3g}% better than the baseline" if base else ""
     tail = " where it was chosen, but not on the sealed text" if how is Standing.FELL else ""
-    return f"{how.value}: {metric} {moved} from {number(base)} to {number(best)}{relative}{tail}"
+    first, last = (number(each, digits_for(base, best, 7)) for each in (base, best))
+    return f"{how.value}: {metric} {moved} from {first} to {last}{relative}{tail}"
 
 
 def quotable(view: StudyView) -> str:
@@ -90,17 +94,6 @@ def diff_lines(diff: str) -> list[str]:
 
 # ---------------------------------------------------------------------------------------------
 # Numbers as text
-
-
-def number(value: float, digits: int = 7, like: float | None = None) -> str:
-    """A score for reading: as many decimals as give about `digits` digits in all.
-
-    A difference of scores is written with the decimals of a score: that which it is `like`.
-    """
-    size = abs(value if like is None else like)
-    if (0 < size < 1e-3) or size >= 1e15:
-        return f"{value:.{digits - 2}g}"
-    return f"{value:.{max(0, digits - len(str(int(size))))}f}"
 
 
 def score_text(experiment: Experiment) -> str:

@@ -18,7 +18,7 @@ from autoresearch.notify import Notifier
 from autoresearch.program import Program
 from autoresearch.runners.base import Progress
 from autoresearch.store import TROUBLE, Store
-from autoresearch.text import clean_line
+from autoresearch.text import clean_line, short
 
 BEST, END = "best", "end"
 UNAVAILABLE, BACK = "unavailable", "back"  # a researcher's, see watch.py
@@ -82,9 +82,10 @@ class Herald:
             self._say(TROUBLE, text)
 
     def ended(self, why: str) -> None:
-        best = self._incumbent()
-        score = f"; best {best.score:.4f}, #{best.number}" if best and best.score else ""
-        self._say(END, f"the study is over: {why}{score}")
+        best, words = self._incumbent(), f"the study is over: {why}"
+        if best is not None and best.score is not None:
+            words += f"; best {short(best.score)}, #{best.number}"
+        self._say(END, words)
 
     def close(self) -> None:
         """Let the command finish with what it was told."""
@@ -104,7 +105,8 @@ class Herald:
         self._complain()
 
     def _best(self, each: Experiment) -> None:
-        score = f"{each.score:.4f} {self.program.metric}"
+        assert each.score is not None
+        score = f"{short(each.score)} {self.program.metric}"
         gain = f", {amount(abs(each.delta))} better" if each.delta else ""
         self._say(BEST, f"new best {score}, #{each.number}{gain}: {each.description}", each.number)
 

@@ -36,7 +36,7 @@ from autoresearch.steering import in_force, standing
 from autoresearch.store import Store
 from autoresearch.strategies.greedy import Greedy
 from autoresearch.study import STOPPED, announced, attempt, research
-from autoresearch.text import clean_line, duration, write_whole
+from autoresearch.text import clean_line, duration, short, write_whole
 from autoresearch.traces import recover, settle
 
 
@@ -226,7 +226,7 @@ def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
     when = "opened now, and never again" if is_sealed else f"opened at {found.at}"
     click.echo(f"The sealed text of study {tag}, {when}:")
     for name, scores in (("baseline", found.baseline), (f"#{found.number}", found.best)):
-        click.echo(f"  {name:9} {'  '.join(f'{score:.4f}' for score in scores)}")
+        click.echo(f"  {name:9} {'  '.join(map(short, scores))}")
     if best is not None and best.number != found.number:
         click.echo(f"It was opened for #{found.number}; the best is #{best.number} now.")
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from autoresearch import costs, recipe
 from autoresearch.answers import answers, command, percent
 from autoresearch.belief import belief
-from autoresearch.findings import LONGEST, diff_lines, headline, number, score_text, signed
+from autoresearch.findings import LONGEST, diff_lines, headline, score_text, signed
 from autoresearch.learned import OFTEN, causes, failed_places, veto_words, worths
 from autoresearch.suggestions import suggestions
-from autoresearch.text import clean_line, fenced, plain
+from autoresearch.text import clean_line, fenced, number, plain
 from autoresearch.view import StudyView, score_of
 
 MOST_PLACES = 15

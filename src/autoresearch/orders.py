@@ -18,7 +18,7 @@ from autoresearch.lab import Lab
 from autoresearch.program import Program
 from autoresearch.steering import DIMENSIONS, ORDERS, Steering, Words, at_work, standing
 from autoresearch.store import Store
-from autoresearch.text import clean, duration
+from autoresearch.text import clean, duration, short
 
 LONGEST_WORDS = 4000  # characters of a note or an idea
 MOST_WAITING = 100  # notes, or ideas
@@ -280,4 +280,4 @@ def _check_files(files: object, program: Program) -> None:
 
 
 def _named(each: Experiment) -> str:
-    return f"#{each.number}" if each.score is None else f"#{each.number} ({each.score:.4f})"
+    return f"#{each.number}" if each.score is None else f"#{each.number} ({short(each.score)})"

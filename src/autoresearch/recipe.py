@@ -3,8 +3,8 @@
 import shlex
 
 from autoresearch.experiment import UNKNOWN_SEED, Experiment
-from autoresearch.findings import known, number
-from autoresearch.text import clean_line, plain
+from autoresearch.findings import known
+from autoresearch.text import clean_line, number, plain
 from autoresearch.view import StudyView, run_scores, score_of
 
 Pairs = list[tuple[str, str]]

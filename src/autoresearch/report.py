@@ -13,8 +13,9 @@ from importlib.resources import files
 from autoresearch.answers import WORKED, answers
 from autoresearch.chapters import CHAPTERS, linked
 from autoresearch.chart import progress_svg
-from autoresearch.findings import chart_title, duration, headline, number, period
+from autoresearch.findings import chart_title, duration, headline, period
 from autoresearch.page import escaped, ticked
+from autoresearch.text import digits_for, number
 from autoresearch.view import StudyView, score_of
 
 
@@ -48,9 +49,11 @@ def _opening(view: StudyView, there: Collection[str]) -> str:
 
 def _facts(view: StudyView) -> Iterator[tuple[str, str]]:
     if view.baseline and view.best:
-        yield "Baseline", number(score_of(view.baseline))
+        base, best = score_of(view.baseline), score_of(view.best)
+        digits = digits_for(base, best, 7)
+        yield "Baseline", number(base, digits)
         if view.best.number:
-            yield "Best", number(score_of(view.best))
+            yield "Best", number(best, digits)
     yield "Kept", f"{len(view.kept)} <small>of {len(view.tried)}</small>"
     if view.vetoed:
         yield "Vetoed", str(len(view.vetoed))

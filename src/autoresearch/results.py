@@ -22,5 +22,11 @@ def results_tsv(experiments: Iterable[Experiment]) -> str:
         status = Verdict.DISCARD if each.undone and status is Verdict.KEEP else status
         commit = plain(each.short_commit) or "-"
         words = plain(each.description).replace('"', "'")
-        lines.append(f"{commit}\t{score:.6f}\t{memory_gb(each):.1f}\t{status}\t{words}")
+        lines.append(f"{commit}\t{written(score)}\t{memory_gb(each):.1f}\t{status}\t{words}")
     return "\n".join(lines) + "\n"
+
+
+def written(score: float) -> str:
+    """Six decimals, as the original has them; seven digits of a small one that has more."""
+    text, whole = f"{score:.6f}", f"{score:.7g}"
+    return whole if abs(score) < 0.1 and float(whole) != float(text) else text

@@ -14,10 +14,10 @@ from autoresearch.comparison import (
     lead,
 )
 from autoresearch.costs import dollars
-from autoresearch.findings import number, signed
+from autoresearch.findings import signed
 from autoresearch.sameness import Difference
 from autoresearch.tally import value_text
-from autoresearch.text import clean_line
+from autoresearch.text import clean_line, number
 from autoresearch.view import StudyView
 
 WIDTH, LABEL = 80, 24

@@ -21,7 +21,7 @@ from autoresearch.program import Program
 from autoresearch.runners.base import Progress
 from autoresearch.sandbox import Tier
 from autoresearch.store import Event
-from autoresearch.text import clean, clean_line, duration, numbered, plain
+from autoresearch.text import clean, clean_line, duration, numbered, plain, short
 
 STYLES = {
     Verdict.KEEP: "bold green",
@@ -75,8 +75,8 @@ def forsaken() -> Iterator[None]:
 def result_line(each: Experiment) -> Text:
     """One finished experiment: number, verdict, score, delta, time, what it was."""
     assert each.verdict is not None
-    score = f"{each.score:.4f}" if each.score is not None else "-"
-    delta = f"{each.delta:+.4f}" if each.delta is not None else ""
+    score = short(each.score) if each.score is not None else "-"
+    delta = short(each.delta, like=each.score, sign="+") if each.delta is not None else ""
     seconds = "-" if each.seconds is None else f"{each.seconds:.0f}"
     facts = f"{score:>9} {delta:>8}  {seconds:>5} s  "
     style = "strike" if each.undone else STYLES[each.verdict]
@@ -114,7 +114,7 @@ class PlainWatcher:
     def finished(self, experiment: Experiment, best: Experiment | None) -> None:
         self.print(result_line(experiment))
         if best is not None and best.number == experiment.number and best.score is not None:
-            self.print(f"      best so far: {best.score:.4f} {self.program.metric}")
+            self.print(f"      best so far: {short(best.score)} {self.program.metric}")
         self.after_each()
 
     def note(self, text: str) -> None:
@@ -139,7 +139,8 @@ class LiveWatcher(PlainWatcher):
         what = Text(f"#{experiment.number} {experiment.description}", overflow="ellipsis")
         what.no_wrap = True
         what.truncate(max(16, self.console.width - 80), overflow="ellipsis")
-        best = f"best {self._best.score:.4f}" if self._best and self._best.score else ""
+        score = self._best.score if self._best else None
+        best = "" if score is None else f"best {short(score)}"
         row.add_row(what, ProgressBar(total=1.0, completed=done, width=20), *facts, best)
         if not self._live.is_started:
             self._live.start()
@@ -202,8 +203,8 @@ def log_table(experiments: tuple[Experiment, ...], metric: str) -> Table:
             str(each.number),
             "" if each.parent is None else str(each.parent),
             Text(each.standing, style),
-            "" if each.score is None else f"{each.score:.4f}",
-            "" if each.delta is None else f"{each.delta:+.4f}",
+            "" if each.score is None else short(each.score),
+            "" if each.delta is None else short(each.delta, like=each.score, sign="+"),
             "" if each.seconds is None else f"{each.seconds:.0f}",
             "" if memory is None else f"{memory:.0f}",
             clean_line(each.short_commit, 20),
@@ -260,11 +261,11 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
         f"experiments {facts['experiments']}" + (f": {counts}" if counts else ""),
     ]
     if first is not None:
-        lines.append(f"baseline    {first:.4f} {metric}")
+        lines.append(f"baseline    {short(first)} {metric}")
     if best is not None:
         number, commit = facts["best_number"], (facts["best_commit"] or "")[:7]
         at = f", commit {commit}" if commit else ""
-        lines.append(f"best        {best:.4f} {metric}, #{number}{at}")
+        lines.append(f"best        {short(best)} {metric}, #{number}{at}")
     if facts["tier"] is not None:
         lines.append(f"box         {box_words(Tier(facts['tier']))}")
     hours = "not known" if facts["seconds"] is None else f"{facts['seconds'] / 3600:.2f} h"
@@ -314,8 +315,8 @@ def experiment_lines(each: Experiment, program: Program, used: Usage) -> list[st
         "hypothesis": each.hypothesis,
         "verdict": f"{verdict}: {each.reason}" if each.reason else verdict,
         "answer": f"the hypothesis is {each.answer}" if each.hypothesis and each.verdict else "",
-        program.metric: None if each.score is None else f"{each.score:.6f}",
-        "delta": None if each.delta is None else f"{each.delta:+.6f}",
+        program.metric: None if each.score is None else short(each.score, 6),
+        "delta": None if each.delta is None else short(each.delta, 6, each.score, "+"),
         "commit": clean_line(each.commit_name),
         "by": each.researcher,
         "proposing": usage_words(used),

@@ -29,6 +29,8 @@ _HIDDEN = re.compile(
     "\U000f0000-\U0010ffff]"
 )
 
+SMALL = 1e-3  # a score below it is written by its digits
+
 
 def clean(text: str) -> str:
     """Without escape sequences and anything hidden; lines stay lines."""
@@ -59,6 +61,29 @@ def fenced(text: str, language: str = "text") -> str:
 def numbered(count: int, noun: str) -> str:
     """Such as "1 experiment", "100 experiments"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def number(value: float, digits: int = 7, like: float | None = None) -> str:
+    """A score for reading: as many decimals as give about `digits` digits in all.
+
+    A difference of scores is written with the decimals of a score: that which it is `like`.
+    """
+    size = abs(like or value)
+    if (0 < size < SMALL) or size >= 1e15:
+        return f"{value:.{digits - 2}g}"
+    return f"{value:.{max(0, digits - len(str(int(size))))}f}"
+
+
+def short(value: float, decimals: int = 4, like: float | None = None, sign: str = "") -> str:
+    """The same for a line: so many decimals, and as many digits of what is too small for them."""
+    return f"{value:{sign}.{decimals}{'g' if 0 < abs(like or value) < SMALL else 'f'}}"
+
+
+def digits_for(one: float, other: float, digits: int) -> int:
+    """So many, or as many more as tell two scores apart."""
+    while digits < 17 and one != other and number(one, digits) == number(other, digits):
+        digits += 1
+    return digits
 
 
 def duration(seconds: float, units: tuple[str, str, str] = ("s", "min", "h")) -> str:

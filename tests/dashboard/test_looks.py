@@ -85,6 +85,17 @@ def drawn(page: Any) -> None:
     page.wait_for_selector("#chart-legend li")
 
 
+def test_a_difference_of_small_scores_does_not_vanish(server: PageServer, open_page: Open) -> None:
+    page = open_page(server, "night")
+    shown = page.evaluate(
+        """async () => {
+          const { score, signed } = await import("/static/format.js");
+          return [score(3.1e-9), signed(2.05e-9, 1.05e-9), signed(2e-9, 0), signed(3e-5, 0.97)];
+        }"""
+    )
+    assert shown == ["3.100e-9", "+2.050e-9", "+2.000e-9", "+0.00003"]
+
+
 def test_hostile_words_are_text(server: PageServer, lab: Path, open_page: Open) -> None:
     with store_of(lab) as store:
         store.event("hostile", "nudged", experiment=1, text=f"{MARKUP} {HOSTILE[0]}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from autoresearch.errors import StudyError
 from autoresearch.lab import remove
+from autoresearch.text import short
 
 if TYPE_CHECKING:  # the command line knows the formats before it reads a study
     from autoresearch.exports.rows import Export, Row
@@ -114,7 +115,7 @@ def series(row: "Row") -> dict[str, float]:
 def kept_words(row: "Row") -> str:
     """A kept change in one line, such as "#7 1.4981 (gain 0.0042): wider MLP"."""
     gain = f" (gain {row.gain:.6g})" if row.gain is not None else ""
-    score = "" if row.score is None else f" {row.score:.6f}"
+    score = "" if row.score is None else f" {short(row.score, 6)}"
     return f"#{row.number}{score}{gain}: {row.description or '(no description)'}"
 
 

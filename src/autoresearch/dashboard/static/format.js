@@ -3,17 +3,19 @@
 /** A score: as many decimals as give about `digits` digits in all. */
 export function score(value, digits = 6) {
   if (value === null || value === undefined) return "";
-  const size = Math.abs(value);
-  if ((size > 0 && size < 1e-3) || size >= 1e15) return value.toPrecision(digits - 2);
-  const whole = String(Math.trunc(size)).length;
-  return value.toFixed(Math.max(0, digits - whole));
+  return written(value, Math.abs(value), digits);
 }
 
 /** A difference of scores, with its sign and the decimals of a score that it is `like`. */
 export function signed(value, like) {
   if (value === null || value === undefined) return "";
-  const whole = String(Math.trunc(Math.abs(like ?? value))).length;
-  return (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(Math.max(0, 6 - whole));
+  return (value > 0 ? "+" : value < 0 ? "−" : "") + written(Math.abs(value), Math.abs(like || value), 6);
+}
+
+/** With the decimals of a score of that size. */
+function written(value, size, digits) {
+  if ((size > 0 && size < 1e-3) || size >= 1e15) return value.toPrecision(digits - 2);
+  return value.toFixed(Math.max(0, digits - String(Math.trunc(size)).length));
 }
 
 /** Such as "3 h 20 min", "45 min", "12 s". */
