@@ -107,6 +107,25 @@ def test_everything_crashed() -> None:
     assert found["What should I try next?"] == "Nothing follows from these experiments yet."
 
 
+def test_what_was_vetoed_did_beat_the_baseline() -> None:
+    first = replace(tried(1, Verdict.KEEP, 1.3, 1.5), vetoed=True, undone=True)
+    view = study(baseline(1.5, 1.51), first)
+    said = "No kept change stands against the baseline's 1.505000 val_bpb: one was vetoed"
+    assert headline(view) == said
+    found = asked(view)
+    assert found["Did it work?"] == "No: no kept change stands; one was vetoed."
+    assert "closest" not in found["What did it learn?"]
+    second = replace(tried(2, Verdict.KEEP, 1.2, 1.3), parent=1, undone=True)
+    lost = tried(3, Verdict.DISCARD, 1.6, 1.5)
+    found = asked(study(baseline(1.5, 1.51), first, second, lost))
+    assert found["Did it work?"] == (
+        "No: no kept change stands; 2 were vetoed, or built on one that was."
+    )
+    assert found["What did it learn?"].startswith(
+        "The closest, #3 `WIDTH 512 -> 515`, lost 0.1000."
+    )
+
+
 def test_the_most_frequent_cause_is_that_of_most() -> None:
     crash = tried(1, Verdict.CRASH, None, 1.5)
     failed = [

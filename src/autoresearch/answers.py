@@ -5,8 +5,17 @@ from dataclasses import dataclass
 
 from autoresearch.belief import gain_words, load_words, protection_words
 from autoresearch.experiment import Verdict
-from autoresearch.findings import LONGEST, counted, quotable
-from autoresearch.learned import OFTEN, Worth, causes, failed_places, size_of, themes_of, worths
+from autoresearch.findings import LONGEST, counted, quotable, taken_back
+from autoresearch.learned import (
+    OFTEN,
+    Worth,
+    causes,
+    failed_places,
+    is_undone,
+    size_of,
+    themes_of,
+    worths,
+)
 from autoresearch.noise import Standing, is_confirmed, standing
 from autoresearch.outline import span
 from autoresearch.recipe import adopt
@@ -48,12 +57,8 @@ def worked(view: StudyView) -> str:
         return f"No: the baseline did not run{f' ({reason})' if reason else ''}."
     if not view.tried:
         return "It is too early to say: only the baseline has run."
-    tried = counted(len(view.tried), "experiment")
     if view.gain <= 0:
-        scored = sum(each.verdict is Verdict.DISCARD for each in view.tried)
-        if not scored and not view.kept and len(view.failed) == len(view.tried):
-            return f"No: {_all(len(view.tried))} ended without a score."
-        return f"No: {_none(len(view.tried))} beat the baseline."
+        return f"No: {_without_gain(view)}."
     is_sure = view.best is not None and is_confirmed(view, view.best)
     openings = {
         Standing.WORKED: "Yes",
@@ -61,8 +66,17 @@ def worked(view: StudyView) -> str:
         Standing.LUCK: "Perhaps: on the sealed text the gain may be luck",
         Standing.FELL: "No: on the sealed text the best is no better than the baseline",
     }
-    kept = counted(len(view.kept), "change")
+    kept, tried = counted(len(view.kept), "change"), counted(len(view.tried), "experiment")
     return f"{openings[standing(view)]}. {kept.capitalize()} kept of {tried}."
+
+
+def _without_gain(view: StudyView) -> str:
+    if words := taken_back(view):
+        return f"no kept change stands; {words}"
+    scored = sum(each.verdict is Verdict.DISCARD for each in view.tried)
+    if not scored and not view.kept and len(view.failed) == len(view.tried):
+        return f"{_all(len(view.tried))} ended without a score"
+    return f"{_none(len(view.tried))} beat the baseline"
 
 
 def believe(view: StudyView) -> str:
@@ -127,7 +141,7 @@ def _carriers(view: StudyView) -> str:
 
 def _closest(view: StudyView) -> str:
     """Where nothing was kept: how near it came."""
-    gains = [(gain_of(view, each), each) for each in view.tried]
+    gains = [(gain_of(view, each), each) for each in view.tried if not is_undone(each)]
     scored = [(gain, each) for gain, each in gains if gain is not None]
     if not scored:
         return ""

@@ -43,6 +43,8 @@ def headline(view: StudyView) -> str:
     base, best = score_of(view.baseline), score_of(view.best)
     if not view.tried:
         return f"The baseline stands at {number(base)} {metric}; nothing else has been tried yet"
+    if words := taken_back(view):
+        return f"No kept change stands against the baseline's {number(base)} {metric}: {words}"
     if view.gain <= 0:
         return f"Nothing beat the baseline's {number(base)} {metric} in {count}"
     how = standing(view)
@@ -51,6 +53,15 @@ def headline(view: StudyView) -> str:
     tail = " where it was chosen, but not on the sealed text" if how is Standing.FELL else ""
     first, last = (number(each, digits_for(base, best, 7)) for each in (base, best))
     return f"{how.value}: {metric} {moved} from {first} to {last}{relative}{tail}"
+
+
+def taken_back(view: StudyView) -> str:
+    """How many were vetoed where no kept change stands for that; else empty."""
+    count, is_all = len(view.vetoed), all(each.vetoed for each in view.vetoed)
+    if view.kept or not count:
+        return ""
+    also = "" if is_all else ", or built on one that was"
+    return f"{'one was' if count == 1 else f'{count} were'} vetoed{also}"
 
 
 def quotable(view: StudyView) -> str:
