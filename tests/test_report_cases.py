@@ -126,6 +126,26 @@ def test_what_was_vetoed_did_beat_the_baseline() -> None:
     )
 
 
+def test_a_tie_in_a_lab_without_noise() -> None:
+    ties = [tried(number, Verdict.DISCARD, 1.5, 1.5) for number in (1, 2)]
+    view = study(baseline(1.5, 1.5), *ties)
+    assert (
+        asked(view)["What did it learn?"]
+        == "The closest, #1 `WIDTH 512 -> 513`, made no difference."
+    )
+    page = Page(report_html(view))
+    (row,) = page.table("Place", "Tried", "Gains", "Why it did not pay")
+    assert row[3].startswith("None was better; the closest, #1, made no difference.")
+
+
+def test_what_lost_on_other_text_was_not_too_little_to_tell() -> None:
+    reason = "0.0100 better at first, but 0.0100 worse on other text: not kept"
+    first = replace(tried(1, Verdict.DISCARD, 1.49, 1.5), reason=reason)
+    view = study(baseline(1.5, 1.5), first, tried(2, Verdict.DISCARD, 1.6, 1.5))
+    (row,) = Page(report_html(view)).table("Place", "Tried", "Gains", "Why it did not pay")
+    assert row[3].startswith("#1 was better by 0.0100, but not on other text.")
+
+
 def test_the_most_frequent_cause_is_that_of_most() -> None:
     crash = tried(1, Verdict.CRASH, None, 1.5)
     failed = [

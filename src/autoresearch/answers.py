@@ -11,6 +11,7 @@ from autoresearch.learned import (
     Worth,
     causes,
     failed_places,
+    fared,
     is_undone,
     size_of,
     themes_of,
@@ -146,11 +147,10 @@ def _closest(view: StudyView) -> str:
     if not scored:
         return ""
     gain, best = max(scored, key=lambda pair: (pair[0], -pair[1].number))
-    lost = f"was better by {size_of(gain)}" if gain > 0 else f"lost {size_of(gain)}"
-    words = f"The closest, #{best.number} {described(best, SHORT)}, {lost}."
+    words = f"The closest, #{best.number} {described(best, SHORT)}, {fared(gain)}."
     sd = view.noise.sd
     near = sum(abs(gain) <= sd for gain, _ in scored)
-    if not near:
+    if not near or not sd:
         return words
     return f"{words} One run strays by {size_of(sd)}: {near} of {len(scored)} came no farther."
 

@@ -163,6 +163,13 @@ def moved(gain: float) -> str:
     return f"{'-' if gain < 0 else '+'}{size_of(gain)}"
 
 
+def fared(gain: float) -> str:
+    """Such as "was better by 0.0123", "lost 0.00048"."""
+    if not gain:
+        return "made no difference"
+    return f"{'was better by' if gain > 0 else 'lost'} {size_of(gain)}"
+
+
 def size_of(gain: float) -> str:
     """Two digits of it at least, and four decimals: 0.0123, 0.00048, 0.000028."""
     value = abs(gain)
@@ -213,13 +220,19 @@ def _scored(tries: Sequence[Try]) -> Iterator[str]:
     gain, best = max(scored, key=lambda pair: (pair[0], -pair[1].number))
     sides = directions([each for each in tries if each.gain is not None])
     if gain > 0:
-        again = "but not on a second seed" if len(run_scores(best)) > 1 else "too little to tell"
-        yield f"#{best.number} was better by {size_of(gain)}, {again}."
+        yield f"#{best.number} {fared(gain)}, {_objection(best)}."
     elif len(scored) == 1:
-        yield f"It lost {size_of(gain)}." if gain else "It made no difference."
+        yield f"{'It' if len(tries) == 1 else f'#{best.number}'} {fared(gain)}."
     else:
         none = "Neither larger nor smaller values were" if len(sides) == 2 else "None was"
-        yield f"{none} better; the closest, #{best.number}, lost {size_of(gain)}."
+        yield f"{none} better; the closest, #{best.number}, {fared(gain)}."
+
+
+def _objection(better: Experiment) -> str:
+    """Why the keep rule did not keep it."""
+    if len(run_scores(better)) > 1:
+        return "but not on a second seed"
+    return "but not on other text" if "on other text" in better.reason else "too little to tell"
 
 
 def _one_sided(tries: Sequence[Try]) -> Iterator[str]:

@@ -60,11 +60,12 @@ def _again(view: StudyView, themes: Themes) -> Iterator[Suggestion]:
     for gain, each in _close(view, themes):
         since = sum(kept.number > each.number for kept in lineage(view))
         if since:
-            verb = "missed" if gain <= 0 else "was better"
+            verb = "missed" if gain < 0 else "was better"
+            how = f"{verb} by {size_of(gain)}" if gain else "made no difference"
             runs = len(run_scores(each))
             proof = "in one run" if runs == 1 else f"in the mean of {runs} runs"
             built = f"the best has {counted(since, 'change')} since"
-            why = f"#{each.number} {verb} by {size_of(gain)} {proof}; {built}"
+            why = f"#{each.number} {how} {proof}; {built}"
             yield Suggestion(wording(each, themes.get(each.number, ())), why, (each.number,))
 
 
