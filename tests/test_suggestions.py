@@ -260,6 +260,13 @@ def test_why_a_place_did_not_pay() -> None:
     assert list(place_found.values) == ["9 (+0.00020)"]
 
 
+def test_no_difference_is_better_than_a_loss() -> None:
+    place = (Theme("DEPTH", "8", "4"),)
+    found = (change(1, Verdict.DISCARD, 0.0), change(2, Verdict.DISCARD, -0.4))
+    (tie,) = failed_places(study(dict.fromkeys((1, 2), place), *found))
+    assert tie.values == ["4 (+0.0000)"]
+
+
 def test_only_those_that_ended_alike_are_counted_together() -> None:
     place = (Theme("DEPTH", "8", "9"),)
     found = [

@@ -138,7 +138,7 @@ def values(tries: Sequence[Try]) -> list[str]:
     best: dict[str, Try] = {}
     for each in tries:
         known = best.get(each.value)
-        if each.value and (known is None or (each.gain or -1e300) > (known.gain or -1e300)):
+        if each.value and (known is None or each.worth > known.worth):
             best[each.value] = each
     ordered = sorted(best, key=lambda value: (size(value) is None, size(value) or 0.0, value))
     shown = [f"{clean_line(each, 24)} ({outcome(best[each])})" for each in ordered[:MOST_VALUES]]

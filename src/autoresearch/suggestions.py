@@ -120,7 +120,7 @@ def _other_side(view: StudyView, themes: Themes, tried: Sequence[Tally]) -> Iter
         is_settled = tally.kept or any(is_undone(each.experiment) for each in tally.tries)
         if is_settled or not scored or len(sides) != 1:
             continue
-        near = max(scored, key=lambda each: each.gain or 0.0)
+        near = max(scored, key=lambda each: each.worth)
         here = now.get(tally.name) or near.before
         value = beyond(near.value, here)
         if value and size(value) not in {size(each.value) for each in tally.tries}:

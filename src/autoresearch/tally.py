@@ -29,6 +29,11 @@ class Try:
     value: str  # what it set a constant to; "" for any other place
     before: str = ""  # what that was
 
+    @property
+    def worth(self) -> float:
+        """Its gain; below all others where there is none."""
+        return -inf if self.gain is None else self.gain
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -117,11 +122,11 @@ def values_text(tries: Iterable[Try]) -> str:
     """Each value with the best that it gave; of many the best ones and both ends, in order."""
     best: dict[str, Try] = {}
     for each in tries:
-        if each.value and (each.value not in best or _worth(each) > _worth(best[each.value])):
+        if each.value and (each.value not in best or each.worth > best[each.value].worth):
             best[each.value] = each
     ordered = sorted(best, key=_order)
     ends = (ordered[:1], ordered[-1:])
-    chosen = sorted(best, key=lambda value: ([value] not in ends, -_worth(best[value]), value))
+    chosen = sorted(best, key=lambda value: ([value] not in ends, -best[value].worth, value))
     shown = sorted(chosen[:MOST_VALUES], key=_order)
     left = f" and {len(best) - len(shown)} more" if len(best) > len(shown) else ""
     return ", ".join(f"{value_text(value)} {_outcome(best[value])}" for value in shown) + left
@@ -149,10 +154,6 @@ def signed(gain: float) -> str:
 
 def described(each: Experiment, limit: int) -> str:
     return span(each.description, limit) or "(no description)"
-
-
-def _worth(each: Try) -> float:
-    return -inf if each.gain is None else each.gain
 
 
 def _outcome(each: Try) -> str:
