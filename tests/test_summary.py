@@ -197,6 +197,15 @@ def test_the_head_says_where_the_study_stands() -> None:
     assert "nothing has beaten it yet" in summary((BASELINE, lost(1, 0.1)), {}, LOWER)
 
 
+def test_what_was_kept_after_the_best_was_kept() -> None:
+    """#1 was vetoed for a while, in which #2 was kept: worse than #1, which is back."""
+    history = (BASELINE, kept(1, -0.3), kept(2, -0.1), lost(3, 0.1), lost(4, 0.1))
+    text = summary(history, {}, LOWER)
+    assert "best 0.7 (#1)" in text
+    assert "2 kept, 2 discarded. None of the last 2 was kept." in text
+    assert "None of" not in summary(history[:4], {}, LOWER)
+
+
 def test_a_run_of_the_baseline_without_a_score_says_nothing_of_luck() -> None:
     cut_short = Run(0, 7, "interrupted", "")
     assert "runs of the baseline" not in summary(

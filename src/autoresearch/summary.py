@@ -87,7 +87,8 @@ def _standing(view: StudyView) -> list[str]:
     kinds = [f"{counts[kind]} {words}" for kind, words in PAST.items() if counts[kind]]
     if taken_back := sum(each.undone for each in view.tried):
         kinds.append(f"{taken_back} taken back by the person")
-    since = sum(each.number > best.number for each in view.tried)
+    last = max((each.number for each in view.closed if each.verdict is Verdict.KEEP), default=0)
+    since = sum(each.number > last for each in view.tried)
     if kinds:
         stale = f" None of the last {since} was kept." if since > 1 else ""
         lines.append(f"{', '.join(kinds)}.{stale}")
