@@ -201,6 +201,19 @@ def trained(experiment: Experiment, *tokens: float) -> Experiment:
     )
 
 
+def timed(experiment: Experiment, *runs: tuple[float, float]) -> Experiment:
+    """The same with tokens and seconds of training."""
+    found = trained(experiment, *(tokens for tokens, _ in runs))
+    pairs = zip(found.runs, runs, strict=True)
+    return replace(
+        found,
+        runs=tuple(
+            replace(run, figures={**run.figures, "training_seconds": seconds})
+            for run, (_, seconds) in pairs
+        ),
+    )
+
+
 @pytest.mark.parametrize(
     ("base", "best", "told", "pace"),
     [
@@ -233,6 +246,16 @@ def test_the_machines_speed_is_told(
     shown = "".join(Page(report_html(view)).words)
     assert pace in shown
     assert told is None or told in shown
+
+
+def test_a_run_of_half_the_time_is_no_slower_machine() -> None:
+    first = timed(baseline(1.5), (100e6, 300.0), (50e6, 150.0))
+    best = timed(tried(1, Verdict.KEEP, 1.4, 1.5), (120e6, 300.0), (118e6, 300.0))
+    assert "- Speed: in the same time, those of the best trained on 19% more tokens than" in (
+        report_markdown(study(first, best))
+    )
+    untimed = replace(best, runs=(*best.runs, replace(best.runs[0], figures={"tokens": 90e6})))
+    assert "those of the best trained on 46% more tokens" in report_markdown(study(first, untimed))
 
 
 def test_an_imported_log_gets_no_times_seeds_or_commands() -> None:
