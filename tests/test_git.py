@@ -2,7 +2,9 @@
 we record nor anything of theirs."""
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -204,3 +206,44 @@ def test_contents_of_many_commits_in_one_process(repository: Path) -> None:
     assert found[second, "empty"] == b"no longer"
     assert not [place for place in found if place[1] in ("nowhere", "a b")]
     assert git.read_at(repository, []) == {}
+
+
+def test_git_says_why_it_failed_whatever_it_warned_of_before(repository: Path) -> None:
+    user(repository, "config", "core.fsyncObjectFiles", "true")  # of which later gits warn
+    with pytest.raises(LabError, match="fatal: not a tree object"):
+        git.files(repository, "f" * 40)
+    assert git.reason(b"") == "no message"
+    assert (
+        git.reason(b"warning: unable to access '/x'\nerror: a\nfatal: b\n") == "error: a; fatal: b"
+    )
+    assert git.reason(b"usage: git\nmore") == "usage: git"
+
+
+OLD = """\
+#!{python}
+import os, sys
+if sys.argv[1:] == ["version"]:
+    print("git version 2.35.8")
+    sys.exit()
+os.execv({git!r}, ["git", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_commit_is_on_the_disk_whatever_git_it_is(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_old: bool
+) -> None:
+    """One from before 2.36 knows its setting, and a later one is not warned of an old name."""
+    if is_old:
+        real = shutil.which("git")
+        (tmp_path / "git").write_text(OLD.format(python=sys.executable, git=real))
+        (tmp_path / "git").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    git.synced.cache_clear()
+    try:
+        listed = git.line(repository, "config", "--list", "--show-scope")
+    finally:
+        git.synced.cache_clear()
+    told = {row.partition("\t")[2] for row in listed.splitlines() if row.startswith("command")}
+    fsync = {each for each in told if each.startswith("core.fsync=") or "fsyncobject" in each}
+    assert fsync == {"core.fsyncobjectfiles=true" if is_old else "core.fsync=committed,reference"}

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from autoresearch.errors import LabError
@@ -23,7 +24,6 @@ QUIET = (
     *("-c", "core.logAllRefUpdates=false", "-c", "color.ui=false"),
     *("-c", "i18n.commitEncoding=utf-8"),
     *("-c", "commit.gpgSign=false"),  # nobody is there to type a passphrase
-    *("-c", "core.fsync=committed,reference"),  # a commit outlives a power cut, as the store does
 )
 IDENTITY = {
     "GIT_AUTHOR_NAME": "autoresearch",
@@ -52,12 +52,12 @@ def run(
 ) -> bytes:
     """Standard output of a git command in `root`; `options` come before it.
 
-    Raises LabError with git's own first line.
+    Raises LabError with git's own words of what failed.
     """
     scrubbed = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     settings = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", **IDENTITY}
-    command = ["git", *QUIET, *options, *args]
     try:
+        command = ["git", *QUIET, *synced(), *options, *args]
         for _ in range(3):
             done = subprocess.run(
                 command, cwd=root, input=data, env=scrubbed | settings | dict(env or {}),
@@ -69,9 +69,29 @@ def run(
     except FileNotFoundError as error:
         raise LabError("git is not installed, or not on the PATH: install it first") from error
     if done.returncode:
-        words = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
-        raise LabError(f"git {args[0]} failed in {root}: {words[0]}")
+        raise LabError(f"git {args[0]} failed in {root}: {reason(done.stderr)}")
     return done.stdout
+
+
+def reason(said: bytes) -> str:
+    """Why git failed, of all that it printed: warnings may come first, and say something else."""
+    lines = said.decode("utf-8", "replace").strip().splitlines()
+    errors = [each for each in lines if each.startswith(("error:", "fatal:"))]
+    return "; ".join(errors[:2]) or next(iter(lines), "no message")
+
+
+@cache
+def synced() -> tuple[str, str]:
+    """The setting by which a commit outlives a power cut, as the store does.
+
+    git before 2.36 has another one, of objects alone; later ones warn of that.
+    """
+    said = subprocess.run(
+        ["git", "version"], capture_output=True, text=True, check=False, start_new_session=True
+    ).stdout
+    found = re.search(r"(\d+)\.(\d+)", said)
+    is_old = found is not None and (int(found[1]), int(found[2])) < (2, 36)
+    return "-c", "core.fsyncObjectFiles=true" if is_old else "core.fsync=committed,reference"
 
 
 def line(root: Path, *args: str) -> str:
