@@ -8,16 +8,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autoresearch import keep, nights, opening, traces
+from autoresearch import keep, morning, nights, opening, orders, traces
 from autoresearch.budget import Budget
 from autoresearch.campaign import Study
-from autoresearch.errors import Failed
+from autoresearch.errors import Failed, LabError
 from autoresearch.experiment import Experiment, Proposal, Usage
 from autoresearch.lab import Lab
+from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
 from autoresearch.runners import local
 from autoresearch.runners.base import Progress
@@ -372,6 +374,44 @@ def test_a_prepare_that_fails_once_is_one_crash(lab: Path, monkeypatch: pytest.M
     rows = study_in(lab, [start, good(2), good(3)])
     assert [each.verdict for each in rows] == ["keep", "discard", "crash", "keep"], rows
     assert "the mirror is down" in rows[2].reason
+
+
+def lose(lab: Path, row: Experiment) -> None:
+    """As a power cut does: the object of an experiment's commit, and its ref."""
+    assert row.commit is not None
+    (lab / ".git" / "objects" / row.commit[:2] / row.commit[2:]).unlink()
+    (lab / ".git" / "refs" / "autoresearch" / "t" / str(row.number)).unlink()
+    (lab / ".autoresearch/studies/t/history" / f"{row.number:04d}.json").unlink(missing_ok=True)
+
+
+def test_commits_that_git_has_lost_are_no_matter(lab: Path) -> None:
+    """A discarded one, and one that was about to run."""
+    lose(lab, study_in(lab, [good(-2)])[1])
+    opened, program, watcher = Lab.open(lab), Program.load(lab / "program.md"), Notes()
+    with Store(opening.store_path(opened)) as store:
+        row = store.begin("t", 0, "scripted")
+        row = replace(row, commit=opened.snapshot({"train.py": b"X = 2"}, "x", opened.head()))
+        opened.record_attempt("t", 2, row.commit or "")
+        store.proposed("t", row)
+        lose(lab, row)
+        rows = study_in(lab, [good(-2), good(2), good(3)], watcher)
+        view = morning.view(opened, store, "t", program)
+    assert [each.verdict for each in rows] == ["keep", "discard", "crash", "keep"]
+    assert rows[2].reason == "git has lost its commit"
+    assert watcher.notes == [f"git has lost the commit of experiment #{n}" for n in (1, 2)]
+    assert view.diffs.keys() == view.themes.keys() == {3}
+
+
+def test_the_best_commit_that_git_has_lost_is_said_with_the_way_out(lab: Path) -> None:
+    lose(lab, study_in(lab, [good(1)])[1])
+    with pytest.raises(LabError, match=r"#1 .* the best so far: .* `autoresearch veto 1 --tag t`"):
+        study_in(lab, [good(1), good(2)])
+    opened = Lab.open(lab)
+    with Store(opening.store_path(opened)) as store:
+        assert not morning.view(opened, store, "t", Program.load(lab / "program.md")).best_diff
+        orders.give(opened, store, "t", "veto", {"experiment": 1})
+    row = study_in(lab, [good(1), good(2)])[2]
+    assert (row.verdict, row.parent) == ("keep", 0)
 
 
 @pytest.fixture

@@ -223,6 +223,44 @@ def test_locks_that_a_power_cut_left_are_removed(tmp_path: Path) -> None:
     assert [lock.exists() for lock in (old, branch, young, other)] == [False, False, True, True]
 
 
+@pytest.mark.parametrize("damage", [b"", b"\0" * 41, b"69bfc2a"], ids=["empty", "zeros", "half"])
+def test_refs_that_a_power_cut_left_in_halves_are_made_again(tmp_path: Path, damage: bytes) -> None:
+    lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
+    head = lab.head() or ""
+    lab.agree("t", {0: head, 1: head})
+    lab.point_branch("t", head)
+    names = ("refs/autoresearch/t/1", "refs/heads/autoresearch/t", "refs/heads/mine")
+    one, branch, mine = (lab.root / ".git" / name for name in names)
+    for path in (one, branch, mine):
+        path.write_bytes(damage)
+    assert not lab.agree("t", {0: head, 1: head})
+    assert lab.point_branch("t", head)
+    assert one.read_text() == branch.read_text() == f"{head}\n"
+    assert mine.read_bytes() == damage  # of the user: nothing of ours
+
+
+def test_commits_that_git_has_lost_are_told_and_have_no_ref(tmp_path: Path) -> None:
+    lab, program = Lab.open(make_tiny_lab(tmp_path / "lab")), Program()
+    head = lab.head() or ""
+    gone, empty, there = (lab.snapshot({"train.py": b"%d" % n}, "x", head) for n in range(3))
+    commits = {0: head, 1: gone, 2: empty, 3: there}
+    assert not lab.agree("t", commits)
+    loose(lab, gone).unlink()
+    loose(lab, empty).chmod(0o644)
+    loose(lab, empty).write_bytes(b"")
+    for _ in range(2):  # with its ref, and without
+        assert lab.agree("t", commits) == {1, 2}
+        assert git.refs(lab.repository, "refs/autoresearch/t/").keys() == {
+            "refs/autoresearch/t/0", "refs/autoresearch/t/3",
+        }  # fmt: skip
+    pairs = [(head, gone), (empty, there), (head, there)]
+    assert lab.diffs(pairs, program) == {(head, there): lab.diff(head, there, program)}
+
+
+def loose(lab: Lab, commit: str) -> Path:
+    return lab.root / ".git" / "objects" / commit[:2] / commit[2:]
+
+
 def test_a_branch_in_the_way_is_said_before_anything_runs(tmp_path: Path) -> None:
     lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
     lab.check_branch("t")

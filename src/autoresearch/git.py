@@ -33,6 +33,7 @@ IDENTITY = {
 }
 DIFF = ("-p", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
 _COMMIT_LINE = re.compile(r"^[0-9a-f]{40,64}\n+", re.MULTILINE)  # no line of a diff is such
+_REF = re.compile(rb"ref: |[0-9a-f]{40,64}\s*$")  # a file of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,15 @@ def set_ref(root: Path, name: str, commit: str) -> None:
 
 def delete_ref(root: Path, name: str) -> None:
     run(root, "update-ref", "--no-deref", "-d", name)
+
+
+def clear_broken(root: Path, prefix: str) -> None:
+    """Remove refs below `prefix` that a power cut left empty or in halves: git can neither read
+    nor move such."""
+    folder = Path(root, line(root, "rev-parse", "--git-path", prefix))
+    for ref in (folder, *folder.rglob("*")):
+        if ref.is_file() and not ref.name.endswith(".lock") and not _REF.match(ref.read_bytes()):
+            ref.unlink()
 
 
 def clear_locks(root: Path, prefix: str, seconds: float = 10.0) -> None:

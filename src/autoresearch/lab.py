@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -139,7 +140,7 @@ class Lab:
     def contents_of(
         self, commits: Iterable[str], names: tuple[str, ...]
     ) -> dict[str, dict[str, bytes]]:
-        """The same of many commits, in one git process."""
+        """The same of many commits, in one git process; of one that git has lost, nothing."""
         wanted = tuple(dict.fromkeys(commits))
         places = [(commit, self.prefix + name) for commit in wanted for name in names]
         found = git.read_at(self.repository, places)
@@ -199,9 +200,11 @@ class Lab:
     def diffs(
         self, pairs: Iterable[tuple[str, str]], program: Program
     ) -> dict[tuple[str, str], str]:
-        """The same for many pairs of (old, new), at once."""
+        """The same for many pairs of (old, new), at once; without those that git has lost."""
+        pairs = tuple(pairs)
+        known = git.known_commits(self.repository, chain.from_iterable(pairs)).keys()
         paths = [self.prefix + name for name in program.editable]
-        found = git.diffs(self.repository, pairs, paths)
+        found = git.diffs(self.repository, [pair for pair in pairs if known >= {*pair}], paths)
         return {pair: self._inside(text) for pair, text in found.items()}
 
     def _inside(self, diff: str) -> str:
@@ -243,17 +246,24 @@ class Lab:
             git.set_ref(self.repository, branch, commit)
         return True
 
-    def agree(self, tag: str, commits: Mapping[int, str]) -> None:
-        """Make the study's refs exactly these attempts: the store is the truth."""
+    def agree(self, tag: str, commits: Mapping[int, str]) -> frozenset[int]:
+        """Make the study's refs exactly these attempts: the store is the truth.
+
+        Returns the attempts whose commits git has lost, which no ref can name.
+        """
         for prefix in (f"refs/autoresearch/{tag}", self.branch(tag)):
             git.clear_locks(self.repository, prefix)
-        wanted = {self.attempt_ref(tag, number): commit for number, commit in commits.items()}
+            git.clear_broken(self.repository, prefix)
+        known = git.known_commits(self.repository, commits.values())
+        lost = frozenset(number for number, commit in commits.items() if commit not in known)
+        wanted = {self.attempt_ref(tag, n): commits[n] for n in commits.keys() - lost}
         there = git.refs(self.repository, f"refs/autoresearch/{tag}/")
         for name in there.keys() - wanted.keys():
             git.delete_ref(self.repository, name)
         for name, commit in wanted.items():
             if there.get(name) != commit:
                 git.set_ref(self.repository, name, commit)
+        return lost
 
     def study_folder(self, tag: str) -> Path:
         """Logs, curves and the best model of a study."""

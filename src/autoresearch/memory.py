@@ -102,7 +102,15 @@ class Memory:
     def _touched(self, pairs: Sequence[Pair]) -> dict[int, tuple[Theme, ...]]:
         commits = [commit for _, *both in pairs for commit in both]
         files = self.lab.contents_of(commits, self.program.editable)
-        return {number: touched(files[before], files[after]) for number, before, after in pairs}
+        return {
+            number: touched(files[before], files[after])
+            for number, before, after in pairs
+            if files[before] and files[after]
+        }
+
+    def _files(self, commit: str) -> Mapping[str, bytes]:
+        """The editable files of a commit; none where git has lost it."""
+        return self.lab.contents_of([commit], self.program.editable)[commit]
 
     def _pages(self, history: tuple[Experiment, ...]) -> Iterator[tuple[Experiment, Page]]:
         """The page of each experiment, made where it is not there."""
@@ -120,11 +128,9 @@ class Memory:
 
     def _page(self, each: Experiment, parent: Experiment | None, key: str) -> Page:
         mark, themes, diff = "", tuple[Theme, ...](), ""
-        if each.commit is not None:
-            after = self.lab.contents(each.commit, self.program.editable)
+        if each.commit is not None and (after := self._files(each.commit)):
             mark = fingerprint(after)
-            if parent is not None and parent.commit is not None:
-                before = self.lab.contents(parent.commit, self.program.editable)
+            if parent and parent.commit and (before := self._files(parent.commit)):
                 themes = touched(before, after)
                 diff = shown_diff(self.lab.diff(parent.commit, each.commit, self.program))
         path = self.lab.study_folder(self.tag) / "logs" / f"{each.number:04d}.txt"

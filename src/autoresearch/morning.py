@@ -66,7 +66,8 @@ def best_diff(lab: Lab, study: StudyView) -> str:
     best, baseline = study.best, study.experiments[0] if study.experiments else None
     if not (best and baseline and best.commit and baseline.commit):
         return ""
-    return lab.diff(baseline.commit, best.commit, study.program)
+    pair = baseline.commit, best.commit
+    return lab.diffs([pair], study.program).get(pair, "")
 
 
 def constants(lab: Lab, study: StudyView) -> dict[str, str]:
@@ -74,7 +75,8 @@ def constants(lab: Lab, study: StudyView) -> dict[str, str]:
     best, found = study.best, dict[str, str]()
     if best is None or best.commit is None:
         return found
-    for name, content in lab.contents(best.commit, study.program.editable).items():
+    files = lab.contents_of([best.commit], study.program.editable)[best.commit]
+    for name, content in files.items():
         if name.endswith(".py"):
             with suppress(SyntaxError, UnicodeDecodeError):
                 each = find_constants(content.decode(), best.resolved)
@@ -83,7 +85,7 @@ def constants(lab: Lab, study: StudyView) -> dict[str, str]:
 
 
 def diffs(lab: Lab, program: Program, experiments: tuple[Experiment, ...]) -> dict[int, str]:
-    """Each experiment's change against its parent."""
+    """Each experiment's change against its parent, without those that git has lost."""
     commits = {each.number: each.commit for each in experiments}
     latest = {each.number for each in experiments[-MOST_DIFFS:]}
     pairs = dict[int, tuple[str, str]]()
@@ -92,7 +94,7 @@ def diffs(lab: Lab, program: Program, experiments: tuple[Experiment, ...]) -> di
         if parent and each.commit and (each.is_kept or each.number in latest):
             pairs[each.number] = parent, each.commit
     found = lab.diffs(pairs.values(), program)
-    return {number: found[pair] for number, pair in pairs.items()}
+    return {number: found[pair] for number, pair in pairs.items() if pair in found}
 
 
 def data_facts(prepared: Path) -> dict[str, str]:

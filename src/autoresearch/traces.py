@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from autoresearch.campaign import Study
-from autoresearch.errors import Crashed
+from autoresearch.errors import Crashed, LabError
 from autoresearch.experiment import Experiment, Verdict, incumbent
 from autoresearch.runners.base import Progress
 
@@ -88,8 +88,23 @@ def recover(study: Study) -> None:
         study.store.event(study.tag, "resumed")
     experiments = study.experiments()
     commits = {each.number: each.commit for each in experiments if each.commit is not None}
-    study.lab.agree(study.tag, commits)
+    give_up(study, study.lab.agree(study.tag, commits))
     settle(study)
+
+
+def give_up(study: Study, lost: frozenset[int]) -> None:
+    """What git has lost cannot be run or shown. Raises LabError when all goes on from it."""
+    best = study.best()
+    for each in (each for each in study.experiments() if each.number in lost):
+        words = f"git has lost the commit of experiment #{each.number}"
+        if best is not None and each.number == best.number:
+            raise LabError(
+                f"{words} ({each.commit}), the best so far: put the repository back from a copy, "
+                f"or go on from the one before, `autoresearch veto {each.number} --tag {study.tag}`"
+            )
+        study.watcher.note(words)
+        if each.is_open:
+            study.store.finish(study.tag, each.number, Verdict.CRASH, "git has lost its commit")
 
 
 def check_interruptions(experiment: Experiment) -> None:
