@@ -376,6 +376,27 @@ def test_a_prepare_that_fails_once_is_one_crash(lab: Path, monkeypatch: pytest.M
     assert "the mirror is down" in rows[2].reason
 
 
+def test_a_lock_on_the_branch_is_no_matter(lab: Path) -> None:
+    """The branch follows after the next experiment."""
+    lock = lab / ".git/refs/heads/autoresearch/t.lock"
+
+    def hold(tree: Path) -> None:
+        lock.touch()
+        (tree / "train.py").write_text(good(1))
+
+    def let_go(tree: Path) -> None:
+        lock.unlink()
+        (tree / "train.py").write_text(good(-2))
+
+    watcher = Notes()
+    rows = study_in(lab, [hold, let_go], watcher)
+    assert [each.verdict for each in rows] == ["keep", "keep", "discard"]
+    (note,) = watcher.notes
+    assert note.startswith("git's branch follows after the next experiment: git update-ref failed")
+    branch = lab / ".git/refs/heads/autoresearch/t"
+    assert branch.read_text() == f"{rows[1].commit}\n"
+
+
 def lose(lab: Path, row: Experiment) -> None:
     """As a power cut does: the object of an experiment's commit, and its ref."""
     assert row.commit is not None

@@ -5,9 +5,10 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import pytest
 
@@ -206,21 +207,35 @@ def test_refs_follow_the_store(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_locks_that_a_power_cut_left_are_removed(tmp_path: Path) -> None:
+def test_locks_that_a_power_cut_left_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "LOCK_SECONDS", 0.3)
     lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
     head = lab.head()
     assert head is not None
     lab.agree("t", {0: head})
     lab.point_branch("t", head)
-    old, young = (lab.root / ".git/refs/autoresearch/t" / f"{name}.lock" for name in "01")
+    folder = lab.root / ".git/refs/autoresearch/t"
+    old, young, future, held = (folder / f"{name}.lock" for name in "0123")
     branch = lab.root / ".git/refs/heads/autoresearch/t.lock"
     other = lab.root / ".git/refs/heads/main.lock"
-    for lock in (old, young, branch, other):
+    for lock in (old, young, future, branch, other):
         lock.touch()
     for lock in (old, branch, other):
         os.utime(lock, (1, 1))
+    os.utime(future, (2**32, 2**32))  # the clock was set back since
     lab.agree("t", {0: head})
-    assert [lock.exists() for lock in (old, branch, young, other)] == [False, False, True, True]
+    assert not [lock for lock in (old, young, future, branch) if lock.exists()]
+    assert other.exists()
+    held.touch()
+    monkeypatch.setattr(git, "LOCK_SECONDS", 10.0)
+    timer = Timer(0.2, held.unlink)
+    timer.start()
+    began = time.monotonic()
+    lab.agree("t", {0: head})
+    assert 0.1 < time.monotonic() - began < 5
+    timer.join()
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 41, b"69bfc2a"], ids=["empty", "zeros", "half"])

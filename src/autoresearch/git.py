@@ -31,6 +31,7 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "autoresearch",
     "GIT_COMMITTER_EMAIL": "autoresearch@localhost",
 }
+LOCK_SECONDS = 10.0  # longer than git ever holds the lock of a ref
 DIFF = ("-p", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
 _COMMIT_LINE = re.compile(r"^[0-9a-f]{40,64}\n+", re.MULTILINE)  # no line of a diff is such
 _REF = re.compile(rb"ref: |[0-9a-f]{40,64}\s*$")  # a file of one
@@ -254,13 +255,20 @@ def clear_broken(root: Path, prefix: str) -> None:
             ref.unlink()
 
 
-def clear_locks(root: Path, prefix: str, seconds: float = 10.0) -> None:
-    """Remove locks of refs below `prefix` that a power cut left: git holds one for an instant."""
+def clear_locks(root: Path, prefix: str) -> None:
+    """Remove locks of refs below `prefix` that a power cut left: git holds one for an instant.
+
+    Young ones are given as long as that, and the clock may have been set back since.
+    """
     folder = Path(root, line(root, "rev-parse", "--git-path", prefix))
     for lock in (*folder.rglob("*.lock"), folder.with_name(f"{folder.name}.lock")):
+        until = time.monotonic() + LOCK_SECONDS
         with suppress(FileNotFoundError):
-            if time.time() - lock.stat().st_mtime > seconds:
-                lock.unlink()
+            while abs(time.time() - lock.stat().st_mtime) < LOCK_SECONDS:
+                if time.monotonic() > until:
+                    break
+                time.sleep(0.05)
+            lock.unlink()
 
 
 def refs(root: Path, *prefixes: str) -> dict[str, str]:

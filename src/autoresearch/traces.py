@@ -68,11 +68,7 @@ def settle(study: Study) -> None:
         best = incumbent(experiments, lower=study.is_lower)
         if best is None or best.commit is None:
             return
-        is_there = study.lab.point_branch(study.tag, best.commit)
-    if not is_there:
-        study.watcher.note(
-            f"you are on branch autoresearch/{study.tag}: it will move on once you leave it"
-        )
+        follow(study, best.commit)
     kept = [each.number for each in experiments if each.verdict is Verdict.KEEP]
     needed = {0, best.number, *(each.number for each in experiments if each.is_open)}
     needed |= set(kept[-MOST_MODELS:])  # a veto may make an earlier one the incumbent again
@@ -80,6 +76,17 @@ def settle(study: Study) -> None:
     for folder in study.lab.models(study.tag).glob("*"):
         if folder.name not in map(str, needed):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def follow(study: Study, commit: str) -> None:
+    """The study's branch goes to the incumbent; where it cannot, after the next experiment."""
+    try:
+        if not study.lab.point_branch(study.tag, commit):
+            study.watcher.note(
+                f"you are on branch autoresearch/{study.tag}: it will move on once you leave it"
+            )
+    except LabError as error:  # such as its lock, which somebody holds
+        study.watcher.note(f"git's branch follows after the next experiment: {error}")
 
 
 def recover(study: Study) -> None:
