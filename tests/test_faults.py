@@ -3,11 +3,13 @@ a verdict and a one-line reason, and the next experiment scores."""
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -395,6 +397,29 @@ def test_a_lock_on_the_branch_is_no_matter(lab: Path) -> None:
     assert note.startswith("git's branch follows after the next experiment: git update-ref failed")
     branch = lab / ".git/refs/heads/autoresearch/t"
     assert branch.read_text() == f"{rows[1].commit}\n"
+
+
+def test_models_are_on_the_disk_before_the_store_has_their_score(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, fsync = dict[int, int](), os.fsync
+    database = lab / ".autoresearch" / "autoresearch.db"
+
+    def watched(descriptor: int) -> None:
+        fsync(descriptor)
+        with closing(sqlite3.connect(database)) as reader:
+            (count,) = reader.execute("SELECT count(*) FROM runs WHERE score > 0").fetchone()
+        synced.setdefault(os.fstat(descriptor).st_ino, count)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    study_in(lab, [good(1)])
+    models = lab / ".autoresearch" / "studies" / "t" / "models"
+    assert len([*models.rglob("model.json")]) == 2
+    for number, count in (("0", 0), ("1", 1)):
+        folder = models / number / "0"
+        for path in (folder, *folder.rglob("*"), folder.parent):
+            assert synced[path.stat().st_ino] == count, path
+    assert models.stat().st_ino in synced
 
 
 def lose(lab: Path, row: Experiment) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -52,13 +53,29 @@ def keep_log(study: Study, experiment: Experiment, folder: Path) -> None:
 def keep_model(
     study: Study, folder: Path, artifact: Path, experiment: Experiment, count: int
 ) -> None:
-    """The weights of each scored run stay until settle() knows who is the incumbent."""
+    """The weights of each scored run stay until settle() knows who is the incumbent; they are on
+    the disk before the store knows the score."""
     target = study.lab.model_folder(study.tag, experiment.number, count)
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     artifact.rename(target / "artifact")
     if (folder / "claim.bin").is_file():
         (folder / "claim.bin").rename(target / "claim.bin")
+    for path in (*target.rglob("*"), target, target.parent, target.parent.parent):
+        sync(path)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a folder is on the disk; what a run left so that it cannot be opened
+    is not waited for."""
+    if path.is_symlink():
+        return
+    with suppress(PermissionError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def settle(study: Study) -> None:
