@@ -268,8 +268,23 @@ def test_commits_that_git_has_lost_are_told_and_have_no_ref(tmp_path: Path) -> N
         assert git.refs(lab.repository, "refs/autoresearch/t/").keys() == {
             "refs/autoresearch/t/0", "refs/autoresearch/t/3",
         }  # fmt: skip
+    assert lab.contents_of([empty, there], ("train.py",)) == {empty: {}, there: {"train.py": b"2"}}
     pairs = [(head, gone), (empty, there), (head, there)]
     assert lab.diffs(pairs, program) == {(head, there): lab.diff(head, there, program)}
+
+
+def test_objects_that_a_power_cut_left_empty_are_written_again(tmp_path: Path) -> None:
+    """As the experiment that was open proposes the same edit once more."""
+    lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
+    head = lab.head() or ""
+    commit = lab.snapshot({"train.py": b"X = 2\n"}, "x", head)
+    blob = git.files(lab.repository, commit)["train.py"].blob
+    for each in (commit, blob):
+        loose(lab, each).chmod(0o644)
+        loose(lab, each).write_bytes(b"")
+    lab.agree("t", {0: head})
+    again = lab.snapshot({"train.py": b"X = 2\n"}, "x", head)
+    assert lab.contents(again, ("train.py",)) == {"train.py": b"X = 2\n"}
 
 
 def loose(lab: Lab, commit: str) -> Path:

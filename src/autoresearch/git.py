@@ -34,6 +34,7 @@ IDENTITY = {
 LOCK_SECONDS = 10.0  # longer than git ever holds the lock of a ref
 DIFF = ("-p", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
 _COMMIT_LINE = re.compile(r"^[0-9a-f]{40,64}\n+", re.MULTILINE)  # no line of a diff is such
+_OBJECT = re.compile(r"[0-9a-f]{38,62}")  # the name of one's file
 _REF = re.compile(rb"ref: |[0-9a-f]{40,64}\s*$")  # a file of one
 
 
@@ -253,6 +254,14 @@ def clear_broken(root: Path, prefix: str) -> None:
     for ref in (folder, *folder.rglob("*")):
         if ref.is_file() and not ref.name.endswith(".lock") and not _REF.match(ref.read_bytes()):
             ref.unlink()
+
+
+def clear_empty(root: Path) -> None:
+    """Remove objects that a power cut left empty: git neither reads such nor writes them again."""
+    folder = Path(root, line(root, "rev-parse", "--git-path", "objects"))
+    for path in folder.glob("[0-9a-f][0-9a-f]/*"):
+        if _OBJECT.fullmatch(path.name) and not path.stat().st_size:
+            path.unlink()
 
 
 def clear_locks(root: Path, prefix: str) -> None:

@@ -254,6 +254,7 @@ class Lab:
         for prefix in (f"refs/autoresearch/{tag}", self.branch(tag)):
             git.clear_locks(self.repository, prefix)
             git.clear_broken(self.repository, prefix)
+        git.clear_empty(self.repository)
         known = git.known_commits(self.repository, commits.values())
         lost = frozenset(number for number, commit in commits.items() if commit not in known)
         wanted = {self.attempt_ref(tag, n): commits[n] for n in commits.keys() - lost}
