@@ -2,10 +2,12 @@
 a verdict and a one-line reason, and the next experiment scores."""
 
 import os
+import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -485,6 +487,52 @@ def fill(path: str) -> str:
         "        while out.write(b'0'): pass\n"
         "    except OSError: pass\n"
     )
+
+
+def test_a_full_disk_is_known_whoever_says_it(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "kernel").write_bytes(bytes(2**20))
+    exec(fill(str(small_disk / "filler")), {})  # noqa: S102
+    with pytest.raises(shutil.Error) as copied:
+        shutil.copytree(tmp_path / "cache", small_disk / "cache")
+    assert nights.is_full(copied.value)
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    with pytest.raises(LabError) as committed:
+        lab.snapshot({"train.py": b"X = 2"}, "x", lab.head())
+    assert nights.is_full(committed.value), committed.value
+    assert not nights.is_full(LabError("no repository"))
+
+
+def test_a_quota_that_is_used_up_is_a_full_disk(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(sqlite3.connect(tmp_path / "s.db")) as database:
+        database.execute("CREATE TABLE x (y)")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, limits[1]))  # SQLite says the same of it
+        try:
+            with pytest.raises(sqlite3.OperationalError, match="disk I/O error") as written:
+                database.execute("INSERT INTO x VALUES (?)", (bytes(2**16),)).connection.commit()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert nights.is_full(written.value)
+
+
+def test_no_experiment_is_begun_without_room_for_what_it_needs(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compile cache is copied twice, and git writes temporary files."""
+    lab = Lab.open(make_tiny_lab(small_disk / "lab"))
+    assert not nights.lacking(lab)
+    lab.compiled.mkdir()
+    (lab.compiled / "kernel").write_bytes(bytes(6 * 2**20))
+    assert nights.lacking(lab) == f"less than 76 MB free on the disk of {lab.home}"
+    elsewhere = Lab.open(make_tiny_lab(tmp_path / "lab"))
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    assert not nights.lacking(elsewhere)
+    exec(fill(str(small_disk / "filler")), {})  # noqa: S102
+    assert nights.lacking(elsewhere) == f"less than 4 MB free on the disk of {small_disk}"
 
 
 DISK = FAST.replace("artifact: 4MB", "artifact: 1GB")

@@ -3,9 +3,11 @@
 import errno
 import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from autoresearch.beacon import WAITING
 from autoresearch.campaign import Study
@@ -16,8 +18,14 @@ from autoresearch.ledger import WAITED, waited
 from autoresearch.store import TROUBLE
 
 FREE_BYTES = 64 * 2**20  # without so much disk no experiment is begun
+TEMPORARY_BYTES = 4 * 2**20  # the same of the disk of temporary files
 LONGEST_PAUSE_SECONDS = 300.0
 DISK_POLL_SECONDS = 10.0
+FULL = (  # in words of SQLite, git and the system
+    *("disk is full", "No space left", "Disk quota exceeded", "Out of diskspace"),
+    "unable to write new index file",
+)
+BEYOND_QUOTA = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC)  # in SQLite's words
 
 
 def pause(study: Study) -> None:
@@ -34,10 +42,9 @@ def pause(study: Study) -> None:
             study, "failures", f"{failures} experiments failed at once: waiting {seconds:.0f} s"
         )
         wait(study, seconds)
-    if is_tight(study.lab):
-        free = FREE_BYTES // 2**20
-        trouble(study, "disk", f"less than {free} MB free on the disk: waiting for more")
-        while is_tight(study.lab) and time.monotonic() - began < left:
+    if lack := lacking(study.lab):
+        trouble(study, "disk", f"{lack}: waiting for more")
+        while lacking(study.lab) and time.monotonic() - began < left:
             if study.helm.is_stopping:
                 break
             wait(study, DISK_POLL_SECONDS)
@@ -62,8 +69,28 @@ def failures_in_a_row(study: Study) -> int:
     return next((count for count, well in enumerate(ended_well) if well), len(recent))
 
 
-def is_tight(lab: Lab) -> bool:
-    return shutil.disk_usage(lab.home).free < FREE_BYTES
+def lacking(lab: Lab) -> str:
+    """What room an experiment lacks, in words, or "". The compile cache is copied for a run, and
+    what that has compiled is copied again."""
+    compiled = (path.stat().st_size for path in lab.compiled.rglob("*") if path.is_file())
+    wanted = {
+        Path(tempfile.gettempdir()): TEMPORARY_BYTES,
+        lab.home: FREE_BYTES + 2 * sum(compiled),
+    }
+    for folder, size in wanted.items():
+        if shutil.disk_usage(folder).free < size or not has_room(folder):
+            return f"less than {size / 2**20:.0f} MB free on the disk of {folder}"
+    return ""
+
+
+def has_room(folder: Path) -> bool:
+    """Whether a megabyte can be written: what is left of a quota is not told otherwise."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(2**20))
+    except OSError as error:
+        return not is_full(error)
+    return True
 
 
 def wait(study: Study, seconds: float) -> None:
@@ -79,9 +106,12 @@ def waited_seconds(study: Study) -> float:
 
 
 def is_full(error: BaseException) -> bool:
-    if isinstance(error, OSError):
+    """Whether it says, in one of many ways, that there was no room on a disk."""
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "disk is full" in str(error) or "No space left" in str(error)
+    if getattr(error, "sqlite_errorcode", None) in BEYOND_QUOTA:
+        return True
+    return any(words in str(error) for words in FULL)
 
 
 @contextmanager
@@ -99,7 +129,7 @@ def full_disk_is_a_crash() -> Iterator[None]:
 def room_to_write(study: Study) -> Iterator[None]:
     """Make sure that the store's few kilobytes fit: room is held back for them all the time."""
     ballast = study.lab.home / "ballast"
-    if shutil.disk_usage(study.lab.home).free < 2**20:
+    if not has_room(study.lab.home):
         ballast.unlink(missing_ok=True)
     yield
     with suppress(OSError):
