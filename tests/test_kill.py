@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -232,29 +233,77 @@ def test_ctrl_c_twice_or_a_sigterm_stops_now(slow_lab: Path, signals: list[signa
     check_resumes(slow_lab, 1)
 
 
-@pytest.mark.parametrize("reader", ["pipe", "terminal"])
+def launch_to(theirs: int, lab: Path, experiments: int) -> "subprocess.Popen[bytes]":
+    words = ["run", "--experiments", str(experiments), "--tag", "t"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "autoresearch", *words],
+        cwd=lab, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, start_new_session=True,
+        env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", ["pipe", "terminal", "stopped terminal"])
 def test_a_night_goes_on_when_nobody_reads_any_more(tmp_path: Path, reader: str) -> None:
-    """`run | tee log` whose tee is gone, and a terminal that was closed behind `disown`."""
+    """`run | tee log` whose tee is gone, a terminal that was closed behind `disown`, Ctrl-S."""
     lab = make_tiny_lab(tmp_path / "lab")
     ours, theirs = os.pipe() if reader == "pipe" else pty.openpty()
-    with Path(os.devnull).open("rb") as nothing:
-        engine = subprocess.Popen(
-            [sys.executable, "-m", "autoresearch", "run", "--experiments", "3", "--tag", "t"],
-            cwd=lab, stdin=nothing, stdout=theirs, stderr=theirs, start_new_session=True,
-            env={**os.environ, "TERM": "xterm"},
-        )  # fmt: skip
-    os.close(theirs)
+    engine = launch_to(theirs, lab, 3)
     try:
         assert eventually(lambda: len(experiments(lab, "t")) > 1, 20)
-        os.close(ours)
+        if reader == "stopped terminal":
+            termios.tcflow(theirs, termios.TCOOFF)
+        else:
+            os.close(ours)
         assert engine.wait(timeout=60) == 0
     finally:
         engine.kill()
+        os.close(theirs)
     check_whole(lab, "t", experiments(lab, "t"), 3)
     with Store(lab / ".autoresearch" / "autoresearch.db") as store:
         assert [each.data["why"] for each in store.events("t") if each.kind == "over"] == [
             "its 3 experiments are done"
         ]
+
+
+def test_a_sigterm_does_not_wait_for_a_terminal(slow_lab: Path) -> None:
+    _, theirs = pty.openpty()
+    engine = launch_to(theirs, slow_lab, 0)
+    try:
+        assert eventually(in_its_run(slow_lab, 0), 20)
+        termios.tcflow(theirs, termios.TCOOFF)
+        time.sleep(0.5)  # the live line is drawn four times a second
+        engine.terminate()
+        assert engine.wait(timeout=20) == 0
+    finally:
+        engine.kill()
+        os.close(theirs)
+    assert [each.verdict for each in experiments(slow_lab, "t")] == [None]
+
+
+TALKATIVE = """\
+import click
+from autoresearch.terminal import forsaken
+print("before", flush=True)
+with forsaken():
+    for number in range(300):
+        click.echo(f"{number} {'x' * 400}", err=bool(number % 2))
+print("after")
+"""
+
+
+@pytest.mark.parametrize("reader", ["pipe", "terminal"])
+def test_who_reads_late_reads_all_of_it_in_order(reader: str) -> None:
+    ours, theirs = os.pipe() if reader == "pipe" else pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", TALKATIVE], stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        time.sleep(1)
+        shown = b""
+        with suppress(OSError):  # a terminal whose other side is closed
+            while data := os.read(ours, 65536):
+                shown += data
+        os.close(ours)
+    numbers = [line.split()[0].decode() for line in shown.splitlines()]
+    assert numbers == ["before", *map(str, range(300)), "after"]
 
 
 def test_nohup_is_respected(slow_lab: Path) -> None:

@@ -110,7 +110,7 @@ def prepare() -> None:
     log = lab.home / "prepare.txt"
     log.unlink(missing_ok=True)
     stop = Stop()
-    with launch.stopping(stop, lambda: None):
+    with terminal.forsaken(), launch.stopping(stop, lambda: None):
         tick = launch.echo_log(log, stop.tick)
         judge.prepare(program, opening.interpreter(lab), lab.root, lab.root, log, tick)
     click.echo(log.read_text(errors="replace").rstrip())

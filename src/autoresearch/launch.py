@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import fmean
+from threading import Thread
 from types import FrameType
 
 import click
@@ -42,17 +44,27 @@ from autoresearch.traces import recover, settle
 
 @contextmanager
 def stopping(stop: Stop, stop_live: Callable[[], None]) -> Iterator[None]:
-    """First Ctrl-C: stop after this experiment. Second, SIGTERM or a hang-up: stop now."""
+    """First Ctrl-C: stop after this experiment. Second, SIGTERM or a hang-up: stop now.
+
+    The handler interrupts whoever writes or holds a lock, so it does neither: a thread answers.
+    """
+    answers: SimpleQueue[str] = SimpleQueue()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
         if stop.after_this or number != signal.SIGINT:
             stop.now = True
         stop.after_this = True
-        stop_live()
-        words = "stopping now" if stop.now else "stopping after this experiment; Ctrl-C again: now"
-        click.echo(f"\n{words}", err=True)
+        after_this = "stopping after this experiment; Ctrl-C again: now"
+        answers.put("stopping now" if stop.now else after_this)
 
+    def answer() -> None:
+        while words := answers.get():
+            stop_live()
+            click.echo(f"\n{words}", err=True)
+
+    answering = Thread(target=answer, daemon=True)
+    answering.start()
     signals = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # so that nohup is respected
         signals.append(signal.SIGHUP)
@@ -62,6 +74,9 @@ def stopping(stop: Stop, stop_live: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        answers.put("")
+        answering.join()
+        stop_live()
 
 
 def echo_log(path: Path, tick: Callable[[], None]) -> Callable[[], None]:
@@ -207,15 +222,13 @@ def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> N
     click.echo(f"{done.verdict}: {done.reason}")
 
 
+@terminal.forsaken()
 def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
     """Compare the incumbent with the baseline on the sealed text, and say what it gave."""
     stop = Stop(after_this=True)  # so that the first Ctrl-C ends it
     best = incumbent(store.experiments(tag), lower=program.is_lower)
-    is_sealed, tier, python = (
-        store.final(tag) is None,
-        sandbox.best_tier(),
-        opening.interpreter(lab),
-    )
+    is_sealed, tier = store.final(tag) is None, sandbox.best_tier()
+    python = opening.interpreter(lab)
     with lab.lock(), stopping(stop, lambda: None):
         opener = Opener(lab, store, tag, program, python, LocalRunner(tier), tier, stop.tick)
         if is_sealed and best and best.number:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, TextIO, cast
 
 from rich.console import Console, JustifyMethod
@@ -31,45 +33,92 @@ STYLES = {
     Verdict.INVALID: "magenta",
     Verdict.FAILED: "yellow",
 }
+MOST_TEXTS = 1000  # that wait to be read: more are dropped
+LAST_SECONDS = 2.0  # for the last of them to be read
+
+
+class Writer:
+    """Writes in a thread of its own: who writes to a terminal that nobody reads has to wait."""
+
+    def __init__(self) -> None:
+        self._texts: SimpleQueue[tuple[int, bytes] | None] = SimpleQueue()
+        self._descriptors: set[int] = set()
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def put(self, descriptor: int, data: bytes) -> None:
+        self._descriptors.add(descriptor)
+        if self._texts.qsize() < MOST_TEXTS:
+            self._texts.put((descriptor, data))
+
+    def finish(self) -> None:
+        """Returns when all is written, or nobody has read it for a while."""
+        self._texts.put(None)
+        self._thread.join(LAST_SECONDS)
+        if self._thread.is_alive():
+            for descriptor in self._descriptors:
+                forget(descriptor)
+
+    def _run(self) -> None:
+        while (each := self._texts.get()) is not None:
+            descriptor, data = each
+            try:
+                while data:
+                    data = data[os.write(descriptor, data) :]
+            except OSError as error:
+                if error.errno in (errno.EPIPE, errno.EIO):  # for good: a pipe, a terminal
+                    forget(descriptor)
+
+
+def forget(descriptor: int) -> None:
+    """What is written to it from now on goes nowhere."""
+    with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), descriptor)
 
 
 class Forsaken:
-    """A stream that takes what nobody reads: its reader may leave, or its disk be full."""
+    """A stream that takes what nobody reads: its reader may leave or sleep, its disk be full."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    buffer = None  # so that nobody writes past us
+
+    def __init__(self, stream: TextIO, writer: Writer) -> None:
+        self._stream, self._writer = stream, writer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with self._whatever_comes():
-            self._stream.write(text)
+        data = text.encode(self._stream.encoding, self._stream.errors or "strict")
+        self._writer.put(self._stream.fileno(), data)
         return len(text)
 
     def flush(self) -> None:
-        with self._whatever_comes():
-            self._stream.flush()
-
-    @contextmanager
-    def _whatever_comes(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno in (errno.EPIPE, errno.EIO):  # for good: a pipe, a terminal
-                with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
-                    os.dup2(nowhere.fileno(), self._stream.fileno())
+        """It is on its way."""
 
 
 @contextmanager
 def forsaken() -> Iterator[None]:
     """A study in this block goes on whoever stops reading: what it did is in the store."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast("TextIO", Forsaken(each)) for each in before)
+    writers: dict[tuple[int, int], Writer] = {}  # one for a file, which keeps the order in it
+
+    def unhindered(stream: TextIO) -> TextIO:
+        try:
+            facts = os.fstat(stream.fileno())
+        except (AttributeError, OSError, ValueError):  # closed, or in memory
+            return stream
+        file = facts.st_dev, facts.st_ino
+        if file not in writers:
+            writers[file] = Writer()
+        return cast("TextIO", Forsaken(stream, writers[file]))
+
+    sys.stdout, sys.stderr = map(unhindered, before)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+        for each in writers.values():
+            each.finish()
 
 
 def result_line(each: Experiment) -> Text:
