@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from autoresearch.experiment import Experiment, incumbent
@@ -231,6 +232,22 @@ def test_ctrl_c_twice_or_a_sigterm_stops_now(slow_lab: Path, signals: list[signa
     ).stdout
     assert "cut off     #0 baseline: the next run begins it again" in said
     check_resumes(slow_lab, 1)
+
+
+def test_a_sigterm_to_all_processes_is_no_crash(slow_lab: Path) -> None:
+    """As systemd, a shutdown and batch systems do it."""
+    engine = launch(slow_lab, "t", 0)
+    assert eventually(in_its_run(slow_lab, 0), 20)
+    for each in psutil.Process(engine.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            each.terminate()
+    time.sleep(0.1)
+    engine.terminate()
+    output, _ = engine.communicate(timeout=30)
+    assert engine.returncode == 0, output
+    (row,) = experiments(slow_lab, "t")
+    assert row.verdict is None
+    assert [each.outcome for each in row.runs] == ["interrupted"]
 
 
 def launch_to(theirs: int, lab: Path, experiments: int) -> "subprocess.Popen[bytes]":

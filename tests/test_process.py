@@ -193,6 +193,21 @@ def test_leaving_the_block_stops_all_and_a_tick_may_raise(tmp_path: Path) -> Non
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
+def test_a_stop_that_ended_the_command_first_is_a_stop(tmp_path: Path) -> None:
+    """A shutdown signals all processes, one after the other: the supervisor before the engine."""
+
+    def tick() -> None:
+        if (tmp_path / "asked").exists():
+            raise Stopped
+
+    code = "import os, time; os.kill(os.getppid(), 15); time.sleep(0.1); open('asked', 'w')"
+    with pytest.raises(Stopped):
+        run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path, env=environment(), log=tmp_path / "log", caps=Caps(), tick=tick,
+        )  # fmt: skip
+
+
 ENGINE = """\
 import json, pathlib, sys
 from autoresearch.process import Caps, environment, run

@@ -12,6 +12,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ import psutil
 from autoresearch.text import clean_line
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
+ALL_OF_US_SECONDS = 0.5  # until a signal to all processes has reached this one, too
 
 PASSED_ON = (  # what a run sees of our environment; keys, tokens and PYTHON* are not among it
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH"),
@@ -165,7 +167,8 @@ class Supervised:
         self._process.stdout.close()
         self._process.stdin.close()
         self._process.wait()
-        if not line:  # somebody killed the supervisor
+        if not line:  # somebody killed the supervisor, and perhaps all of us, one after the other
+            time.sleep(ALL_OF_US_SECONDS)
             return Ending(-9, "", 0, "its supervisor was killed")
         return Ending(**json.loads(line))
 
@@ -196,6 +199,7 @@ def run(
     with Supervised(argv, cwd=cwd, env=env, log=log, caps=caps) as process:
         while (ending := process.ending(timeout=0.2)) is None:
             tick()
+        tick()  # what stops us may have ended the command, too: that is then no fault of its own
         return ending
 
 

@@ -153,6 +153,7 @@ class Command:
             while (ending := process.ending(timeout=0.2)) is None:
                 desk.tick()
                 talk.follow()
+            desk.tick()  # as in process.run()
         talk.follow(to_the_end=True)
         return Call(ending, time.monotonic() - began, talk.said)
 

@@ -94,6 +94,7 @@ class LocalRunner:
         while not any(each.get("type") == "ready" for each in link.receive(0.1)):
             job.tick()
             if link.is_silent and (ending := process.ending(0)) is not None:
+                job.tick()  # as in process.run()
                 if not job.handover and ending.exit_code == 0 and job.artifact.is_dir():
                     return None
                 raise what_ended(job, ending, "before it was ready to train")
@@ -117,6 +118,7 @@ class LocalRunner:
                 report(job, message, seconds)
             job.tick()
             if link.is_silent and (ending := process.ending(0)) is not None:
+                job.tick()  # as in process.run()
                 raise what_ended(job, ending, "without a complete artifact")
             if seconds > budget + grace:
                 raise TimedOut(f"still training {grace:g} s after its {budget:g} s were over")
