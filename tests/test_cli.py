@@ -287,6 +287,15 @@ def test_help_teaches(tmp_path: Path, autoresearch: Call) -> None:
     )
 
 
+def test_a_locale_without_the_letters_of_a_description_ends_no_study(tiny_lab: Path) -> None:
+    (tiny_lab / "train.py").write_text(TRAIN.replace("X = 1.0", "X = 2.0"))
+    argv = [sys.executable, "-m", "autoresearch", "try", "-m", "X 1.0 → 2.0…"]
+    env = {**os.environ, "PYTHONIOENCODING": "iso8859-1"}
+    done = subprocess.run(argv, cwd=tiny_lab, env=env, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"X 1.0 ? 2.0?" in done.stdout
+
+
 @pytest.mark.measured
 def test_on_a_terminal_there_is_a_live_line(tiny_lab: Path) -> None:
     (tiny_lab / "train.py").write_text(TRAIN.replace("SLEEP = 0.02", "SLEEP = 1.0"))

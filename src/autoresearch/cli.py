@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from importlib.resources import as_file, files
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
@@ -62,6 +63,7 @@ FILES = ("prepare.py", "train.py", "program.md")
 
 def main() -> None:
     """Exit codes: 0 well, 1 the study could not go on, 2 bad input, 130 stopped."""
+    print_what_can_be()
     try:
         commands(standalone_mode=False)
     except click.exceptions.Abort:
@@ -80,6 +82,12 @@ def main() -> None:
     except BrokenPipeError:  # `autoresearch log | head`
         sys.stderr.close()
         sys.exit(0)
+
+
+def print_what_can_be() -> None:
+    """Where the locale is not UTF-8, what it has no letter for is a question mark, no error."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 @click.group(help=INTRODUCTION, context_settings={"help_option_names": ["-h", "--help"]})
