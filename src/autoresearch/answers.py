@@ -60,7 +60,7 @@ def worked(view: StudyView) -> str:
         return "It is too early to say: only the baseline has run."
     if view.gain <= 0:
         return f"No: {_without_gain(view)}."
-    is_sure = view.best is not None and is_confirmed(view, view.best)
+    is_sure = view.best is not None and is_confirmed(view.best)
     openings = {
         Standing.WORKED: "Yes",
         Standing.SEEMS: f"It seems so, but it {'may be chance' if is_sure else 'is not confirmed'}",
