@@ -140,7 +140,8 @@ def test_a_tie_in_a_lab_without_noise() -> None:
 
 def test_what_lost_on_other_text_was_not_too_little_to_tell() -> None:
     reason = "0.0100 better at first, but 0.0100 worse on other text: not kept"
-    first = replace(tried(1, Verdict.DISCARD, 1.49, 1.5), reason=reason)
+    lost = tried(1, Verdict.DISCARD, 1.49, 1.5)
+    first = replace(lost, reason=reason, runs=(run(1.49), run(1.49, 1)))
     view = study(baseline(1.5, 1.5), first, tried(2, Verdict.DISCARD, 1.6, 1.5))
     (row,) = Page(report_html(view)).table("Place", "Tried", "Gains", "Why it did not pay")
     assert row[3].startswith("#1 was better by 0.0100, but not on other text.")

@@ -230,9 +230,9 @@ def _scored(tries: Sequence[Try]) -> Iterator[str]:
 
 def _objection(better: Experiment) -> str:
     """Why the keep rule did not keep it."""
-    if len(run_scores(better)) > 1:
-        return "but not on a second seed"
-    return "but not on other text" if "on other text" in better.reason else "too little to tell"
+    if "on other text" in better.reason:
+        return "but not on other text"
+    return "but not on a second seed" if len(run_scores(better)) > 1 else "too little to tell"
 
 
 def _one_sided(tries: Sequence[Try]) -> Iterator[str]:
