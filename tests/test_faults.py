@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch import keep, morning, nights, opening, orders, traces
+from autoresearch import store as stores
 from autoresearch.budget import Budget
 from autoresearch.campaign import Study
 from autoresearch.errors import Failed, LabError
@@ -378,6 +379,26 @@ def test_a_prepare_that_fails_once_is_one_crash(lab: Path, monkeypatch: pytest.M
     rows = study_in(lab, [start, good(2), good(3)])
     assert [each.verdict for each in rows] == ["keep", "discard", "crash", "keep"], rows
     assert "the mirror is down" in rows[2].reason
+
+
+def test_somebody_who_holds_the_store_is_waited_for(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a database editor does with an edit that is not written yet."""
+    for name in ("ASK_SECONDS", "BUSY_SECONDS"):
+        monkeypatch.setattr(stores, name, 0.05)
+    path = lab / ".autoresearch" / "autoresearch.db"
+
+    def hold(tree: Path) -> None:
+        editor = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        editor.execute("BEGIN IMMEDIATE")
+        (tree / "train.py").write_text(good(1))
+        threading.Timer(1.0, editor.close).start()
+
+    watcher = Notes()
+    rows = study_in(lab, [hold], watcher)
+    assert [each.verdict for each in rows] == ["keep", "keep"]
+    assert watcher.notes == ["another program writes to the store and has locked it: waiting"]
 
 
 def test_a_lock_on_the_branch_is_no_matter(lab: Path) -> None:

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autoresearch.errors import StudyError
+from autoresearch import store as stores
+from autoresearch.errors import Stopped, StudyError
 from autoresearch.experiment import Experiment, Run, Verdict
 from autoresearch.store import INTERRUPTED, MIGRATIONS, Store
 
@@ -161,6 +163,33 @@ def test_many_may_open_a_new_file_at_once(path: Path) -> None:
     code = "import sys, pathlib, autoresearch.store as s; s.Store(pathlib.Path(sys.argv[1]))"
     opening = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(6)]
     assert [each.wait(30) for each in opening] == [0] * 6
+
+
+def test_somebody_who_writes_is_waited_for_with_patience(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "ASK_SECONDS", 0.05)
+    monkeypatch.setattr(stores, "BUSY_SECONDS", 0.05)
+    asked = []
+
+    def ask() -> None:
+        asked.append(None)
+        if len(asked) == 3:
+            other.execute("ROLLBACK")
+        if len(asked) > 3:
+            raise Stopped
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with store.patient(ask):
+            store.event("t", "resumed")
+            assert len(asked) == 3
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Stopped):
+                store.event("t", "stopped")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            store.event("t", "stopped")
+    assert [each.kind for each in store.events("t")] == ["resumed"]
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:

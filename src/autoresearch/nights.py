@@ -115,6 +115,23 @@ def is_full(error: BaseException) -> bool:
 
 
 @contextmanager
+def patient(study: Study) -> Iterator[None]:
+    """Somebody who holds the store's lock, and were it for hours, is waited for: no night ends
+    of it, but by the person. Inside, every write may raise Stopped."""
+    said = False
+
+    def ask() -> None:
+        nonlocal said
+        study.stop.tick()
+        if not said:
+            said = True
+            study.watcher.note("another program writes to the store and has locked it: waiting")
+
+    with study.store.patient(ask):
+        yield
+
+
+@contextmanager
 def full_disk_is_a_crash() -> Iterator[None]:
     """A disk that fills up ends the experiment, not the night."""
     try:

@@ -7,7 +7,7 @@ after a power cut an experiment is either there or not, never half.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -96,6 +96,8 @@ MIGRATIONS = (
     ALTER TABLE experiments ADD COLUMN undone INTEGER NOT NULL DEFAULT 0;
     """,
 )
+BUSY_SECONDS = 30.0  # that somebody else may write before we give up
+ASK_SECONDS = 1.0  # the same while there is patience, before it is asked whether to go on
 RUNNING, INTERRUPTED = "running", "interrupted"
 STARTED, OVER = "started", "over"  # events: an engine began to work on the study, and ended
 TROUBLE = "trouble"  # an event: failures in a row, a full disk
@@ -138,9 +140,10 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._ask: Callable[[], None] | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             self._set_up()
         except sqlite3.DatabaseError as error:
             raise StudyError(
@@ -190,7 +193,7 @@ class Store:
         if self._db.in_transaction:  # a part of a larger one
             yield
             return
-        self._db.execute(f"BEGIN {kind}")
+        self._begin(kind)
         try:
             yield
         except BaseException:
@@ -198,6 +201,30 @@ class Store:
                 self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    def _begin(self, kind: str) -> None:
+        while True:
+            try:
+                self._db.execute(f"BEGIN {kind}")
+                return
+            except sqlite3.OperationalError as error:
+                if self._ask is None or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                self._ask()
+
+    @contextmanager
+    def patient(self, ask: Callable[[], None]) -> Iterator[None]:
+        """Inside, somebody else may write for as long as they like: it is tried again and again.
+
+        `ask` is called each second meanwhile, and raises to give up.
+        """
+        self._ask = ask
+        self._db.execute(f"PRAGMA busy_timeout = {int(1000 * ASK_SECONDS)}")
+        try:
+            yield
+        finally:
+            self._ask = None
+            self._db.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_SECONDS)}")
 
     # studies
 

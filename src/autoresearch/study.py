@@ -20,7 +20,7 @@ from autoresearch.errors import ExperimentError, Skipped, Stopped, StudyError
 from autoresearch.execution import careful, evidence, execute, known_of, prepare, scored, verdict_of
 from autoresearch.experiment import Experiment, Verdict
 from autoresearch.ledger import used_by
-from autoresearch.nights import full_disk_is_a_crash, pause, room_to_write, waited_seconds
+from autoresearch.nights import full_disk_is_a_crash, patient, pause, room_to_write, waited_seconds
 from autoresearch.proposing import propose
 from autoresearch.steering import PAUSED
 from autoresearch.text import clean_line
@@ -35,11 +35,12 @@ def research(study: Study, budget: Budget, *, is_new_limit: bool = True) -> str:
     `is_new_limit`: the budget is the study's from now on, to which a person may add. Raises
     StudyError when the baseline itself does not run.
     """
-    recover(study)
-    study = replace(study, budget=budget)
-    with announced(study, budget if is_new_limit else None) as ended:
-        ended.append(go_on(study))
-    return ended[0]
+    with patient(study):
+        recover(study)
+        study = replace(study, budget=budget)
+        with announced(study, budget if is_new_limit else None) as ended:
+            ended.append(go_on(study))
+        return ended[0]
 
 
 def go_on(study: Study) -> str:
