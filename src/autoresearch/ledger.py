@@ -1,9 +1,10 @@
 """What a researcher reports while it works, written down at once: events, talk, tokens, money."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from autoresearch.budget import Budget
 from autoresearch.errors import Spent
@@ -59,13 +60,17 @@ class StudyLedger:
                 if len(words) > room:
                     file.write(b"\n[more was said, and not kept]\n")
 
-    def spend(self, usage: Usage, model: str = "") -> None:
-        usage = plausible(usage)
-        self._store.spend(self._tag, self._number, self._researcher, usage, clean_line(model, 100))
+    def spend(self, usage: Usage, model: str = "", totals: Mapping[str, Any] | None = None) -> None:
+        usage, model = plausible(usage), clean_line(model, 100)
+        self._store.spend(self._tag, self._number, self._researcher, usage, model, totals)
         self._warn_of_no_cost(usage)
         used = used_by(self._store, self._tag)
         self._show(used)
         self._check(used)
+
+    def totals(self, session: str) -> Mapping[str, Any] | None:
+        found = self._store.totals(self._tag)
+        return next((each for each in found if each.get("session") == session), None)
 
     def pending(self, tokens: int) -> None:
         if self._budget().tokens is not None:

@@ -95,6 +95,10 @@ MIGRATIONS = (
     -- 1: it, or a change that it was built on, is vetoed
     ALTER TABLE experiments ADD COLUMN undone INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- JSON: what a session that goes on had told of itself by then; else NULL
+    ALTER TABLE usage ADD COLUMN totals TEXT
+    """,
 )
 BUSY_SECONDS = 30.0  # that somebody else may write before we give up
 ASK_SECONDS = 1.0  # the same while there is patience, before it is asked whether to go on
@@ -413,14 +417,24 @@ class Store:
 
     # tokens and money
 
-    def spend(self, tag: str, number: int, researcher: str, usage: Usage, model: str = "") -> None:
+    def spend(
+        self,
+        tag: str,
+        number: int,
+        researcher: str,
+        usage: Usage,
+        model: str = "",
+        totals: Mapping[str, Any] | None = None,
+    ) -> None:
         """Record what a call took, at once: what was paid for is known after a power cut, too."""
         counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cost_usd)
+        told = None if totals is None else json.dumps(dict(totals))
         with self._transaction():
             self._db.execute(
                 "INSERT INTO usage (study, experiment, at, researcher, model, input_tokens,"
-                " output_tokens, cached_tokens, cost_usd) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (tag, number, now(), researcher, model, *counts),
+                " output_tokens, cached_tokens, cost_usd, totals)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (tag, number, now(), researcher, model, *counts, told),
             )
 
     def usage(self, tag: str) -> dict[int, Usage]:
@@ -431,6 +445,12 @@ class Store:
             (tag,),
         )
         return {number: Usage(*counts) for number, *counts in rows}
+
+    def totals(self, tag: str) -> Iterator[Mapping[str, Any]]:
+        """What sessions had told when they were counted, the newest first."""
+        select = "SELECT totals FROM usage WHERE study = ? AND totals IS NOT NULL ORDER BY id DESC"
+        for row in self._db.execute(select, (tag,)):
+            yield json.loads(row["totals"])
 
     # events
 

@@ -2,25 +2,32 @@
 
 import json
 import math
+import sqlite3
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autoresearch import store as stores
 from autoresearch.agentbox import obstacle
+from autoresearch.budget import Budget
 from autoresearch.errors import Failed, Spent, Stopped, Unavailable, UserError
 from autoresearch.experiment import Experiment, Usage, Verdict
+from autoresearch.ledger import StudyLedger, used_by
 from autoresearch.program import Program
 from autoresearch.researchers import acp, boxed
 from autoresearch.researchers.acp import Acp
 from autoresearch.researchers.base import Desk
+from autoresearch.researchers.permissions import Policy
 from autoresearch.researchers.presets import Counting, Preset
 from autoresearch.researchers.settings import Settings
-from autoresearch.researchers.turn import Meter
+from autoresearch.researchers.turn import Conversation, Meter
+from autoresearch.store import Store
 from autoresearch.testing import acp_agent
 
 TRAIN = "RATE = 1.0\nSTEPS = 10\nprint(RATE * STEPS)\n"
@@ -44,7 +51,7 @@ class Book:
     def talk(self, text: str) -> None:
         self.words.append(text)
 
-    def spend(self, usage: Usage, model: str = "") -> None:
+    def spend(self, usage: Usage, model: str = "", totals: Any = None) -> None:
         self.spent.append(usage)
         self.pending(0)
 
@@ -52,6 +59,9 @@ class Book:
         used = sum(self.spent, Usage()).tokens + tokens
         if self.limit_tokens is not None and used > self.limit_tokens:
             raise Spent("no tokens left")
+
+    def totals(self, session: str) -> None:
+        return None
 
     def noted(self, kind: str) -> list[str]:
         return [text for each, text in self.notes if each == kind]
@@ -717,6 +727,53 @@ def test_a_session_that_is_taken_up_is_paid_for_once(desk: Desk, book: Book) -> 
         book.spent.clear()
         researcher.propose(later)
         assert sum(book.spent, Usage()) == Usage(100, 0, 0, 0.25)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    monkeypatch.setattr(stores, "BUSY_SECONDS", 0.05)
+    with Store(tmp_path / "s.db") as opened:
+        opened.create_study("t", {}, seed=0, researcher="x", machine={})
+        yield opened
+
+
+def written(store: Store, folder: Path) -> StudyLedger:
+    """The ledger of a study without limits."""
+    return StudyLedger(store, "t", 5, "fake", folder, Budget, print, lambda used: None)
+
+
+def test_a_session_whose_proposal_was_killed_is_paid_for_once(
+    desk: Desk, store: Store, tmp_path: Path
+) -> None:
+    """It told all that came of it, and nothing but the ledger knows."""
+    work = f"tell(agent, 1, cost=float(open({str(tmp_path / 'cost')!r}).read()))"
+    desk = replace(desk, ledger=written(store, tmp_path))
+    for cost in (0.25, 0.5, 0.75):
+        (tmp_path / "cost").write_text(str(cost))
+        (desk.tree / "train.py").write_text(TRAIN)
+        details = counting(work).propose(desk).details
+        assert used_by(store, "t").cost_usd == cost
+        if desk.number == 4:
+            done = replace(BASELINE, number=4, verdict=Verdict.DISCARD, details=details)
+            desk = replace(desk, number=5, history=(BASELINE, done))
+
+
+def test_money_that_cannot_be_written_down_is_no_secret(
+    desk: Desk, store: Store, tmp_path: Path
+) -> None:
+    """The proposal ends of it, and what was told meanwhile is counted as soon as it can be."""
+    desk = replace(desk, ledger=written(store, tmp_path))
+    with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            counting("tell(agent, 1, cost=9)").propose(desk)
+        talk = Conversation(desk.ledger, Policy(desk.tree, (), ()), Meter(Counting.TURN), 10)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            talk.counted(1, 2.0)
+        other.execute("ROLLBACK")
+        talk.end(None)
+        talk.counted(1, 2.5)
+        assert used_by(store, "t") == Usage(1, cost_usd=2.5)
 
 
 def test_a_new_session_is_paid_for_in_full(desk: Desk, book: Book) -> None:

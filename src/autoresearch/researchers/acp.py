@@ -150,6 +150,8 @@ class Acp:
         session = known or await self._begin(visit, about)
         await self._set_mode(visit, session)
         self._session = session.id
+        if self.continued:
+            visit.talk.session = session.id
         return session, known is not None
 
     async def _begin(self, visit: Visit, about: About) -> Session:
@@ -177,7 +179,8 @@ class Acp:
             link, tree = visit.agent.link, visit.desk.tree
             self._taken_up = known
             if known != self._session:  # of a process before this one
-                self._meter = Meter.of(self.preset.counting, last.get("meter"))
+                totals = visit.desk.ledger.totals(known) or last.get("meter")
+                self._meter = Meter.of(self.preset.counting, totals)
                 visit.talk.meter = self._meter
             return await visit.wait(link.continue_session(known, tree, about))
         except AgentError as error:

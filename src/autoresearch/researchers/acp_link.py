@@ -13,6 +13,7 @@ Protocol version 1: https://agentclientprotocol.com
 """
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -183,7 +184,8 @@ class Link:
             raise
         except Exception as error:
             # Anything but the host's own errors came of what the agent sent: no night ends of it.
-            if isinstance(error, AutoresearchError):  # such as Spent: it belongs to whoever waits
+            # Such as Spent, and a store that cannot be written, belong to whoever waits.
+            if isinstance(error, AutoresearchError | sqlite3.Error):
                 self.failure = self.failure or error
             if is_notification:
                 return None

@@ -1,9 +1,9 @@
 """The seam: who proposes the next change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from autoresearch.experiment import Experiment, Proposal, Usage
 from autoresearch.program import Program
@@ -21,8 +21,14 @@ class Ledger(Protocol):
     def talk(self, text: str) -> None:
         """Words of the conversation, kept in a file of the experiment, up to a limit."""
 
-    def spend(self, usage: Usage, model: str = "") -> None:
-        """Count tokens and money. Raises Spent once the study's limit is passed."""
+    def spend(self, usage: Usage, model: str = "", totals: Mapping[str, Any] | None = None) -> None:
+        """Count tokens and money. Raises Spent once the study's limit is passed.
+
+        `totals`: of a session that may be taken up again, its id and what it has told by now.
+        """
+
+    def totals(self, session: str) -> Mapping[str, Any] | None:
+        """What a session had told when it was last counted, and were it by a killed engine."""
 
     def pending(self, tokens: int) -> None:
         """What a turn of many calls has taken so far, before its spend(). Raises Spent as that."""
@@ -37,8 +43,12 @@ class NoLedger:
     def talk(self, text: str) -> None:
         del text
 
-    def spend(self, usage: Usage, model: str = "") -> None:
-        del usage, model
+    def spend(self, usage: Usage, model: str = "", totals: Mapping[str, Any] | None = None) -> None:
+        del usage, model, totals
+
+    def totals(self, session: str) -> Mapping[str, Any] | None:
+        del session
+        return None
 
     def pending(self, tokens: int) -> None:
         del tokens

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+from autoresearch.errors import Spent
 from autoresearch.experiment import Usage
 from autoresearch.researchers.acp_words import Answer
 from autoresearch.researchers.base import Ledger
@@ -22,6 +23,7 @@ from autoresearch.text import clean_line
 MOST_SAID = 4 * 2**20  # characters of messages and thoughts in one proposal
 MOST_NOTES = 20  # of one kind in one proposal
 MOST_TOLD = 2**53  # JSON and every reader of it hold such a number
+LONGEST_SESSION = 1000  # characters of its id
 COUNTS_PER_CALL = 5  # an agent that tells its tokens more often than so uses tools without a word
 
 
@@ -42,7 +44,7 @@ class Meter:
     _calls: int = 0  # tokens of this turn's calls of the model, by the context after each
     _context: int = 0
     _is_begun: bool = False  # a call of which more may be told
-    _cost_usd: float = 0.0
+    _cost_usd: float = 0.0  # of which it is on record
     _session: Usage = field(default_factory=Usage)
 
     @classmethod
@@ -88,13 +90,15 @@ class Meter:
         """A tool has ended: what the model is told next is another call."""
         self._is_begun = False
 
-    def cost(self, cost_usd: float) -> float:
+    def unpaid(self, cost_usd: float | None) -> float:
         """What is new of a session's cost so far. One that falls was counted from zero again."""
-        if not math.isfinite(cost_usd) or cost_usd < 0:
+        if cost_usd is None:
             return 0.0
-        new = cost_usd - self._cost_usd if cost_usd >= self._cost_usd else cost_usd
+        return cost_usd - self._cost_usd if cost_usd >= self._cost_usd else cost_usd
+
+    def paid(self, cost_usd: float) -> None:
+        """A session's cost so far is on record."""
         self._cost_usd = cost_usd
-        return new
 
     def turn(self, told: Usage | None) -> Usage:
         """The tokens of a turn that has ended; `told`: by the answer to its prompt."""
@@ -130,6 +134,8 @@ class Conversation:
     clock: Callable[[], float] = time.monotonic
     refused: list[str] = field(default_factory=list)  # in this turn
     is_over: bool = False  # nothing is allowed any more
+    session: str = ""  # that another process may go on with
+    _cost_usd: float | None = None  # of the session so far, as it was told last
     _last_heard: float = 0.0
     _calls: int = 0
     _counts: int = 0
@@ -155,8 +161,11 @@ class Conversation:
         """A turn has ended, or was broken off (None). Raises Spent."""
         self._write_down()
         used = self.meter.turn(answer.usage if answer else None)
-        if used.tokens:
-            self.ledger.spend(used, answer.model if answer else "")
+        try:
+            self._pay()
+        finally:
+            if used.tokens:
+                self._spend(used, answer.model if answer else "")
 
     @property
     def text(self) -> str:
@@ -242,11 +251,30 @@ class Conversation:
 
     def counted(self, context_tokens: int, cost_usd: float | None) -> None:
         self._counts += 1
-        new = 0.0 if cost_usd is None else self.meter.cost(cost_usd)
-        self.meter.call(max(context_tokens, 0), new > 0)
-        if new > 0:
-            self.ledger.spend(Usage(cost_usd=new))
+        if cost_usd is not None and math.isfinite(cost_usd) and cost_usd >= 0:
+            self._cost_usd = cost_usd
+        self.meter.call(max(context_tokens, 0), self.meter.unpaid(self._cost_usd) > 0)
+        self._pay()
         self.ledger.pending(self.meter.pending)
+
+    def _pay(self) -> None:
+        """Put on record what is new of the cost; what cannot be written is tried again later."""
+        told, new = self._cost_usd, self.meter.unpaid(self._cost_usd)
+        if told is None:
+            return
+        if new > 0:
+            try:
+                self._spend(Usage(cost_usd=new), cost_usd=told)
+            except Spent:  # it is written, and was too much
+                self.meter.paid(told)
+                raise
+        self.meter.paid(told)
+
+    def _spend(self, usage: Usage, model: str = "", **told: float) -> None:
+        """Write it down, with all that the session has told by now."""
+        is_kept = 0 < len(self.session) <= LONGEST_SESSION
+        totals = {"session": self.session, **self.meter.totals, **told} if is_kept else None
+        self.ledger.spend(usage, model, totals)
 
     def _forbidden(self, call: ToolCall) -> str:
         """Why an edit is not allowed, unless it was told so already."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from autoresearch import desk as desks
 from autoresearch.errors import Spent
@@ -46,10 +47,15 @@ class Recorder:
     def talk(self, text: str) -> None:
         self.talks.append(text)
 
-    def spend(self, usage: Usage, model: str = "") -> None:
+    def spend(self, usage: Usage, model: str = "", totals: Mapping[str, Any] | None = None) -> None:
+        del totals
         self.usages.append(usage)
         self.models.append(model)
         self.pending(0)
+
+    def totals(self, session: str) -> Mapping[str, Any] | None:
+        del session
+        return None
 
     def pending(self, tokens: int) -> None:
         if self.tokens is not None and self.used.tokens + tokens > self.tokens:
