@@ -25,7 +25,7 @@ from autoresearch.errors import Failed, LabError
 from autoresearch.experiment import Experiment, Proposal, Usage
 from autoresearch.lab import Lab
 from autoresearch.program import Program
-from autoresearch.researchers.base import Desk
+from autoresearch.researchers.base import Desk, Researcher
 from autoresearch.runners import local
 from autoresearch.runners.base import Progress
 from autoresearch.runners.local import LocalRunner
@@ -81,15 +81,18 @@ class Notes:
 
 
 def study_in(
-    folder: Path, edits: list[Edit], watcher: Notes | None = None
+    folder: Path,
+    edits: list[Edit],
+    watcher: Notes | None = None,
+    researcher: Researcher | None = None,
 ) -> tuple[Experiment, ...]:
     """Run the baseline and these edits as one study; returns its experiments."""
     lab = Lab.open(folder)
     with lab.lock(), Store(opening.store_path(lab)) as store:
         opened = opening.open_study(lab, store, opening.Wishes("t"))
         study = Study(
-            "t", lab, store, opened.program, Scripted(edits), "scripted", Greedy(), LocalRunner(),
-            watcher or Notes(), sys.executable, 0, rule=keep.Greedy(),
+            "t", lab, store, opened.program, researcher or Scripted(edits), "scripted", Greedy(),
+            LocalRunner(), watcher or Notes(), sys.executable, 0, rule=keep.Greedy(),
         )  # fmt: skip
         research(study, Budget(experiments=len(edits)))
         return store.experiments("t")
@@ -508,6 +511,30 @@ def fill(path: str) -> str:
         "        while out.write(b'0'): pass\n"
         "    except OSError: pass\n"
     )
+
+
+class Buyer:
+    """Pays for a proposal while the disk is full."""
+
+    def __init__(self, disk: Path) -> None:
+        self.filler = disk / "filler"
+
+    def propose(self, desk: Desk) -> Proposal:
+        exec(fill(str(self.filler)), {})  # noqa: S102
+        try:
+            desk.ledger.spend(Usage(1000, 100, 0, 9.0))
+        finally:
+            self.filler.unlink()
+        (desk.tree / "train.py").write_text(good(1))
+        return Proposal("bought")
+
+
+def test_money_that_is_told_while_the_disk_is_full_is_on_record(small_disk: Path) -> None:
+    folder = make_tiny_lab(small_disk / "lab", program=DISK)
+    rows = study_in(folder, [""], researcher=Buyer(small_disk))
+    assert rows[1].verdict == "keep", rows[1]
+    with Store(folder / ".autoresearch" / "autoresearch.db") as store:
+        assert store.usage("t") == {1: Usage(1000, 100, 0, 9.0)}
 
 
 def test_a_full_disk_is_known_whoever_says_it(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,11 @@ class StudyLedger:
         budget: Callable[[], Budget],  # as of now: a person may extend it meanwhile
         tell: Callable[[str], None],
         show: Callable[[Usage], None],
+        room: Callable[[], AbstractContextManager[None]] = nullcontext,  # for what must be written
     ) -> None:
         self._store, self._tag, self._number, self._researcher = store, tag, number, researcher
         self._path, self._budget = talk_path(folder, number), budget
-        self._tell, self._show = tell, show
+        self._tell, self._show, self._room = tell, show, room
         self._notes, self._talked = 0, 0
         self._awaits_cost = budget().cost_usd is not None
         self._path.parent.mkdir(exist_ok=True)
@@ -62,7 +64,8 @@ class StudyLedger:
 
     def spend(self, usage: Usage, model: str = "", totals: Mapping[str, Any] | None = None) -> None:
         usage, model = plausible(usage), clean_line(model, 100)
-        self._store.spend(self._tag, self._number, self._researcher, usage, model, totals)
+        with self._room():
+            self._store.spend(self._tag, self._number, self._researcher, usage, model, totals)
         self._warn_of_no_cost(usage)
         used = used_by(self._store, self._tag)
         self._show(used)

@@ -10,7 +10,7 @@ from autoresearch.campaign import Study
 from autoresearch.errors import ExperimentError, Failed, ProgramError, Skipped
 from autoresearch.experiment import Experiment, Proposal
 from autoresearch.ledger import StudyLedger
-from autoresearch.nights import waited_seconds
+from autoresearch.nights import room_to_write, waited_seconds
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk, listens
 from autoresearch.steering import Words
@@ -109,6 +109,7 @@ def ledger_of(study: Study, experiment: Experiment) -> StudyLedger:
         lambda: study.limits,
         study.watcher.note,
         partial(study.watcher.spent, experiment),
+        partial(room_to_write, study),
     )
 
 
