@@ -194,6 +194,10 @@ RUNS = {
         READY + "prepare.submit(harness, 10**200)\n", *("invalid", "not a finite"),
     ),
     "model is no number": (READY + "prepare.submit(harness, 'a')\n", "crash", "TypeError"),
+    "nobody is left to end it": (
+        READY + "os.kill(os.getppid(), 9)\nprepare.submit(harness, 3.0)\n",
+        *("crash", "its supervisor was killed"),
+    ),
     "late": (
         READY + "time.sleep(1.8)\nprepare.submit(harness, 3.0)\n", *("invalid", "after its 1 s"),
     ),

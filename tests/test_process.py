@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch import process
 from autoresearch.errors import Stopped
 from autoresearch.process import Caps, Ending, Supervised, environment, last_line, run
 from autoresearch.runners.local import Neighbours
@@ -225,6 +227,73 @@ def test_the_death_of_the_engine_kills_everything(tmp_path: Path) -> None:
     engine.kill()
     engine.wait()
     assert gone_within(orphan, 3)
+
+
+def test_nothing_is_started_whose_log_cannot_be_made(tmp_path: Path) -> None:
+    ending = run(
+        [sys.executable, "-c", "open('ran', 'w')"],
+        cwd=tmp_path, env=environment(), log=tmp_path / "missing" / "log", caps=Caps(),
+    )  # fmt: skip
+    assert ending.exit_code == 127
+    assert "No such file" in ending.error
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_supervisor_that_does_not_answer_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "PATIENCE_SECONDS", 0.2)
+    code = ORPHAN.replace("time.sleep(60)", "os.kill(SUPERVISOR, 19); time.sleep(60)")
+    argv = [sys.executable, "-c", f"import os; SUPERVISOR = os.getppid()\n{code}time.sleep(60)"]
+    log, pid = tmp_path / "log", tmp_path / "pid"
+    with Supervised(
+        [*argv, str(pid)], cwd=tmp_path, env=environment(), log=log, caps=Caps()
+    ) as stopped:
+        wait_for(pid)
+        time.sleep(0.1)
+        began = time.monotonic()
+        assert stopped.stop().error == "its supervisor does not answer"
+    assert time.monotonic() - began < 3
+    assert gone_within(wait_for(pid), 3)
+
+
+OTHER_USER = """\
+import os, pathlib, sys, time
+def work():
+    os.setresuid(0, 0, 0)
+    path = pathlib.Path("pid")
+    path.with_suffix(".new").write_text(str(os.getpid()))
+    path.with_suffix(".new").rename(path)
+    time.sleep(60)
+if sys.argv[1] == "command" or os.fork() == 0: work()
+while not os.path.exists("pid"): time.sleep(0.01)
+"""
+ENGINE_OF_A_USER = """\
+import pathlib, sys
+from autoresearch import process
+process.PATIENCE_SECONDS = 0.2
+folder, argv = pathlib.Path(sys.argv[1]), [sys.executable, "-c", *sys.argv[2:]]
+caps = process.Caps(seconds=1)
+print(process.run(argv, cwd=folder, env=process.environment(), log=folder / "log", caps=caps))
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="no two users here")
+@pytest.mark.parametrize("who", ["command", "its child"])
+def test_what_cannot_be_killed_is_named_and_not_waited_for(tmp_path: Path, who: str) -> None:
+    """As behind `sudo`; a process that hangs in a driver is no different."""
+    user = ["--reuid=65534", "--inh-caps=+setuid,+dac_override"]
+    user += ["--ambient-caps=+setuid,+dac_override", "--bounding-set=-kill"]
+    argv = ["setpriv", *user, sys.executable, "-c", ENGINE_OF_A_USER, str(tmp_path)]
+    engine = subprocess.Popen([*argv, OTHER_USER, who], stdout=subprocess.PIPE, text=True)
+    left = wait_for(tmp_path / "pid")
+    try:
+        said, _ = engine.communicate(timeout=20)
+    finally:
+        engine.kill()
+        os.kill(left, signal.SIGKILL)
+    assert f"error='not all of it can be killed: {left}'" in said
+    assert "exit_code=1" in said
 
 
 BUSY = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"

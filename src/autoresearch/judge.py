@@ -67,7 +67,7 @@ def prepare(
     caps = Caps(seconds=24 * 3600.0, memory_bytes=program.limits.memory_bytes)
     ending = run(argv, cwd=locked, env=env, log=log, caps=caps, tick=tick)
     if ending.exit_code or ending.stopped:
-        words = ending.said or ending.error or f"exit code {ending.exit_code}"
+        words = ending.error or ending.said or f"exit code {ending.exit_code}"
         where = f"its output is in {log}"
         if words.startswith("ModuleNotFoundError"):
             where = f"install it for {python}; the extra `gpt` has what the three files need"
@@ -143,6 +143,7 @@ def check_scoring(ending: Ending, limit: float) -> None:
     if ending.stopped:
         raise Crashed(f"scoring used more {ending.stopped} than it may")
     said = ending.said.removeprefix("prepare.py: ") or f"exit code {ending.exit_code}"
+    said = ending.error or said
     if ending.exit_code == RULE_BROKEN:
         raise Invalid(said)
     if ending.exit_code:

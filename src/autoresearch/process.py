@@ -25,6 +25,7 @@ import psutil
 from autoresearch.text import clean_line
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
+PATIENCE_SECONDS = 30.0  # until what was killed is gone; then it is left behind
 ALL_OF_US_SECONDS = 0.5  # until a signal to all processes has reached this one, too
 
 PASSED_ON = (  # what a run sees of our environment; keys, tokens and PYTHON* are not among it
@@ -57,7 +58,7 @@ class Ending:
     exit_code: int  # negative: killed by that signal
     stopped: str  # "", or why it was stopped: "asked", "memory", "processes", "disk", "log", "time"
     peak_memory_bytes: int
-    error: str = ""  # why it could not be started
+    error: str = ""  # why it could not be started, or what of it is left and cannot be killed
     tail: str = ""  # the last that it printed
 
     @property
@@ -112,6 +113,7 @@ class Supervised:
             "processes": caps.processes,
             "disk_bytes": caps.disk_bytes,
             "disk_folders": list(map(str, caps.disk_folders)),
+            "patience_seconds": PATIENCE_SECONDS,
             "pass_fds": list(pass_fds),
             **standard,
         }
@@ -153,12 +155,27 @@ class Supervised:
         return self._ending
 
     def stop(self) -> Ending:
-        """Stop the command and everything that it started; returns when all of it is gone."""
+        """Stop the command and everything that it started; returns when all of it is gone, or
+        with an error when it cannot be killed.
+        """
         assert self._process.stdin is not None
         if self._ending is None:
             self._process.stdin.close()
-            self._ending = self._read()
+            self._ending = self.ending(1.5 * PATIENCE_SECONDS) or self._give_up()
         return self._ending
+
+    def _give_up(self) -> Ending:
+        """The supervisor itself hangs, or somebody has stopped it."""
+        assert self._process.stdout is not None
+        with suppress(psutil.Error):
+            supervisor = psutil.Process(self._process.pid)
+            for each in (*supervisor.children(recursive=True), supervisor):
+                with suppress(psutil.Error):
+                    each.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        self._process.stdout.close()
+        return Ending(-9, "", 0, "its supervisor does not answer")
 
     def _read(self) -> Ending:
         assert self._process.stdout is not None

@@ -7,11 +7,12 @@ it (the engine is gone, even by SIGKILL) stops the run. The last line of standar
 ending, as JSON.
 
 What it does not cover: a run of the same user can kill its supervisor. The box is what holds
-against that; this holds against accidents. Caps are looked at ten times a second, so that what
-is quick can go past one before it is stopped; a sparse file counts by what is on the disk; an
-open file that was deleted is found while a process holds it, not while it is on its way through a
-socket. Zombies count as processes. On macOS nameless files are not counted, and orphans cannot be
-adopted: a child that leaves both its parent and its process group escapes.
+against that; this holds against accidents. What cannot be killed is left, and named in the ending.
+Caps are looked at ten times a second, so that what is quick can go past one before it is stopped;
+a sparse file counts by what is on the disk; an open file that was deleted is found while a process
+holds it, not while it is on its way through a socket. Zombies count as processes. On macOS nameless
+files are not counted, and orphans cannot be adopted: a child that leaves both its parent and its
+process group escapes.
 """
 
 import contextlib
@@ -52,6 +53,7 @@ def supervise(spec: dict[str, Any]) -> dict[str, Any]:
     if spec["file_bytes"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (spec["file_bytes"], spec["file_bytes"]))
     try:
+        log = Log(spec["log"], spec["log_bytes"])
         child = subprocess.Popen(
             spec["argv"],
             stdin=subprocess.DEVNULL if spec["stdin"] is None else spec["stdin"],
@@ -62,17 +64,19 @@ def supervise(spec: dict[str, Any]) -> dict[str, Any]:
         )
     except OSError as error:
         return {"exit_code": 127, "stopped": "", "error": str(error), "peak_memory_bytes": 0}
-    for descriptor in {writer, *standard, *spec["pass_fds"]}:
-        os.close(descriptor)
-    prefer_for_oom(child.pid)
-    log = Log(spec["log"], spec["log_bytes"])
-    stopped, peak = watch(child, reader, log, spec)
-    exit_code = kill_everything(child)
+    try:
+        for descriptor in {writer, *standard, *spec["pass_fds"]}:
+            os.close(descriptor)
+        prefer_for_oom(child.pid)
+        stopped, peak = watch(child, reader, log, spec)
+    finally:
+        left = kill_everything(child, spec["patience_seconds"])
     log.pump(reader, to_the_end=True)
     return {
-        "exit_code": exit_code,
+        "exit_code": 1 if left else child.returncode,
         "stopped": stopped,
         "peak_memory_bytes": peak,
+        "error": f"not all of it can be killed: {', '.join(map(str, left))}" if left else "",
         "tail": log.tail.decode("utf-8", "replace"),
     }
 
@@ -233,19 +237,21 @@ def descendants() -> list[int]:
     return found
 
 
-def kill_everything(child: "subprocess.Popen[bytes]") -> int:
-    """Stop all, then kill all, until nothing is left; returns the child's own exit code.
+def kill_everything(child: "subprocess.Popen[bytes]", patience_seconds: float) -> list[int]:
+    """Stop all, then kill all, until nothing is left; returns what cannot be killed.
 
     A look at the processes can miss one that was forked during it. What cannot be missed is that
-    the system still knows a child of ours, and every orphan becomes one.
+    the system still knows a child of ours, and every orphan becomes one. What waits for a disk or
+    a driver that hangs cannot be killed, nor what runs as another user by then.
     """
+    deadline = time.monotonic() + patience_seconds
     kill_all(descendants())
-    child.kill()
-    exit_code = child.wait()
-    while has_children():
+    while child.poll() is None or has_children():
+        if time.monotonic() > deadline and (left := descendants()):
+            return left
         kill_all(descendants())
         time.sleep(0.01)
-    return exit_code
+    return []
 
 
 def kill_all(pids: list[int]) -> None:

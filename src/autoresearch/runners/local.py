@@ -71,6 +71,9 @@ class LocalRunner:
                     done, seconds = self._train(job, process, link)
                 busy = neighbours.percent
             ending = process.stop()  # the artifact is complete: whatever it still does is cut off
+            if ending.error:  # something of it is left, and may write to it
+                job.tick()
+                raise what_ended(job, ending, "with a complete artifact")
         check_artifact(job)
         figures = numbers(done.get("figures"))
         reported = figures.get("peak_memory_mb", 0.0)
