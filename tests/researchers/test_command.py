@@ -319,6 +319,19 @@ def test_a_stop_ends_it_at_once(bench: Bench, program: Write, settings: Settings
     assert time.monotonic() - began < 10
 
 
+def test_a_stop_that_ended_it_first_is_a_stop(bench: Bench, program: Write) -> None:
+    """Half an edit is no proposal."""
+    asked = bench.folder / "asked"
+
+    def tick() -> None:
+        if asked.exists():
+            raise Stopped
+
+    line = program(f"{EDIT}; kill $PPID; sleep 0.1; touch {asked}")
+    with pytest.raises(Stopped):
+        propose(bench, line, BARE, tick=tick)
+
+
 def test_bytes_that_are_no_text_do_no_harm(bench: Bench, program: Write) -> None:
     line = program(
         f"printf 'ha\\377lf \\303'; sleep 0.5; printf '\\251\\r100%%\\n'; {EDIT}; {STATE}"
