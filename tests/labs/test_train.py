@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -569,10 +569,46 @@ def test_what_does_not_fit_at_all_ends_the_run(train: ModuleType) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*flex_attention called without torch.compile")
 @pytest.mark.parametrize("window", [4, 16, 64])
-def test_a_gpus_attention_is_that_of_a_cpu(train: ModuleType, window: int) -> None:
+def test_a_gpus_attention_is_that_of_a_cpu(
+    train: ModuleType, window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train.prepare, "fast_dtype", lambda _: torch.bfloat16)
     q, k, v = torch.randn(3, 2, 2, 64, 8, generator=torch.Generator().manual_seed(1))
-    found = train.attend(q, k, v, window, None, train.in_sight(64, window, "cpu"))
+    sight = train.in_sight(64, window, "cpu")
+    assert sight is not None
+    found = train.attend(q, k, v, window, None, sight)
     torch.testing.assert_close(found, train.attend(q, k, v, window))
+
+
+def test_without_bf16_attention_is_not_fused(
+    train: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In fp32, as on a T4, the fused kernel is slow or does not fit."""
+    monkeypatch.setattr(train.prepare, "fast_dtype", lambda _: torch.float32)
+    assert train.in_sight(64, 16, "cpu") is None
+
+
+@pytest.mark.filterwarnings("ignore")  # of the compiler's own parts
+def test_blocks_are_compiled_once_whatever_their_window(
+    train: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without value embeddings makes two; each further one costs every start seconds."""
+    counted, model = [], train.build(CONFIG | {"depth": 6, "windows": "SSSSL", "matches": 0})
+    monkeypatch.setattr(train.prepare, "fast_dtype", lambda _: torch.bfloat16)
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> Callable:
+        counted.append(graph)
+        return graph.forward
+
+    ids = random_ids(1, 64)
+    with torch.no_grad():
+        plain = model.features(ids)
+        model.sights = {look: train.in_sight(64, look, "cpu") for look in set(model.windows(64))}
+        assert len(model.sights) == 2
+        compiled = torch.compile(train.Block.forward, dynamic=False, backend=backend)
+        monkeypatch.setattr(train.Block, "forward", compiled)
+        torch.testing.assert_close(model.features(ids), plain, atol=0.1, rtol=0.1)
+    assert len(counted) == 2
 
 
 GPUS = {  # name: dense bf16 TFLOP/s of its data sheet, GB

@@ -69,13 +69,11 @@ def sizes(device, row):
     """
     seconds = prepare.BUDGET_SECONDS if SIZED_FOR is None else SIZED_FOR
     scale = (prepare.speed(device) * seconds / (989.5e12 * 300)) ** (1 / 6)  # 1: an H100, 300 s
-    batch = 2 ** max(11, min(19, round(18 + 2.5 * math.log2(scale))))
     is_small = scale < 0.35  # few steps of few tokens: n-grams and copying bring more than depth
     unit = 64 if is_small else 128  # a head
-    width = unit * max(128 // unit, min(2048 // unit, math.ceil(590 * scale / unit)))
     chosen = {
         "DEPTH": max(1, min(24, int(9 * scale))),
-        "WIDTH": width,
+        "WIDTH": unit * max(128 // unit, min(2048 // unit, math.ceil(590 * scale / unit))),
         "HEAD_DIM": unit,
         "MLP_RATIO": 2 if is_small else 4,
         "NGRAM_ROWS": 65536 if is_small and device != "mps" else 0,  # no sparse gradients there
@@ -83,7 +81,7 @@ def sizes(device, row):
         "SOFTCAP": 0 if is_small else 15,
         "ROPE_BASE": 10_000 if is_small else 200_000,
         "SEQ_LEN": min(row, 256) if is_small else row,
-        "BATCH_TOKENS": batch,
+        "BATCH_TOKENS": 2 ** max(11, min(19, round(18 + 2.5 * math.log2(scale)))),
         "MATRIX_LR": 0.03 if is_small else 0.04,
         "MATRIX_DECAY": 0.1 if is_small else 0.2,
         "EMBEDDING_LR": 0.2 if is_small else 1.1,
@@ -97,7 +95,7 @@ def sizes(device, row):
 
 # Model --------------------------------------------------------------------------------------------
 def norm(x):
-    return F.rms_norm(x, (x.size(-1),))
+    return F.rms_norm(x, (x.size(-1),)).to(x.dtype)  # autocast may widen it (pytorch#188955)
 
 
 def turns(time, dim, base, device):
@@ -114,8 +112,12 @@ def rotate(x, turn):
 
 
 def in_sight(time, window, device):
-    """What attend() sees in rows of `time` tokens, for the fused kernel of flex_attention."""
-    seen = lambda _batch, _head, i, j: (j <= i) & (i - j < window)  # noqa: E731
+    """What attend() sees in rows of `time` tokens, for the fused kernel of flex_attention; None
+    without bf16: in fp32 the kernel is slow or does not fit."""
+    if prepare.fast_dtype(device) is torch.float32:
+        return None
+    look = torch.tensor(window, device=device)  # a tensor: one compiled block for all windows
+    seen = lambda _batch, _head, i, j: (j <= i) & (i - j < look)  # noqa: E731
     return create_block_mask(seen, None, None, time, time, device=device)
 
 
@@ -228,15 +230,12 @@ class GPT(nn.Module):
             nn.init.zeros_(self.blocks[-1].v.weight)
             nn.init.eye_(self.blocks[-1].out.weight)
 
-    def window(self, layer, time):
-        """Tokens that a layer looks back; the last layer always sees everything."""
+    def windows(self, time):
+        """Tokens that each layer looks back; the last layer always sees everything."""
         kinds, short = self.config["windows"], self.config["short_window"]
-        fits = short < time and time % short == 0
-        return (
-            short
-            if kinds[layer % len(kinds)] == "S" and layer < self.config["depth"] - 1 and fits
-            else time
-        )
+        short = short if short < time and time % short == 0 else time
+        layers = range(self.config["depth"] - 1)
+        return [short if kinds[i % len(kinds)] == "S" else time for i in layers] + [time]
 
     def matrices(self):
         """Of the layers: what Muon updates."""
@@ -246,8 +245,7 @@ class GPT(nn.Module):
     def flops_per_token(self, length):
         """Forward and backward: 6 a weight of a matrix, 12 a channel and token looked at."""
         weights = sum(p.numel() for p in (*self.matrices(), self.head.weight))
-        looks = (self.window(layer, length) for layer in range(self.config["depth"]))
-        seen = sum(min(look, length / 2) for look in looks)
+        seen = sum(min(look, length / 2) for look in self.windows(length))
         return 6 * weights + 12 * self.config["width"] * seen
 
     def forward(self, ids):
@@ -263,20 +261,19 @@ class GPT(nn.Module):
 
     def features(self, ids):
         """What the head reads, [batch, time, width]."""
-        x, dtype = self.embed(ids), prepare.fast_dtype(ids.device.type)
+        x, bonus, dtype = self.embed(ids), None, prepare.fast_dtype(ids.device.type)
         if self.ngrams is not None:
             rows = self.config["ngram_rows"]
             found = [ngram_rows(ids, n, rows) + (n - 2) * rows for n in (2, 3, 4)]
             x = x + self.ngrams(torch.stack(found, dim=-1).flatten(0, 1)).view_as(x)
         with torch.autocast(ids.device.type, dtype, enabled=dtype is not torch.float32):
-            x = first = norm(x.to(dtype))
-            dim, base, bonus = self.config["head_dim"], self.config["rope_base"], None
-            turn = turns(ids.size(1), dim, base, ids.device)
-            for layer, block in enumerate(self.blocks):
+            first = norm(x.to(dtype))
+            x = first.view_as(first)  # another object: layer 0 is compiled as the others are
+            turn = turns(ids.size(1), self.config["head_dim"], self.config["rope_base"], ids.device)
+            for block, window in zip(self.blocks, self.windows(ids.size(1)), strict=True):
                 if self.config["matches"] and block is self.blocks[-1]:
                     found = matches(ids, self.config["matches"])
                     bonus = self.config["match_bonus"] * found.to(x.dtype)
-                window = self.window(layer, ids.size(1))
                 x = block(x, first, ids, turn, window, bonus, self.sights.get(window))
             return norm(x)
 
@@ -446,11 +443,9 @@ def main():
         model = build(config)
     chosen = optimizers(model, size)
     if device == "cuda":
-        looks = {model.window(layer, size["SEQ_LEN"]) for layer in range(size["DEPTH"])}
+        looks = set(model.windows(size["SEQ_LEN"]))
         model.sights = {look: in_sight(size["SEQ_LEN"], look, device) for look in looks}
-        Block.forward = torch.compile(
-            Block.forward, dynamic=False
-        )  # once for blocks that are alike
+        Block.forward = torch.compile(Block.forward, dynamic=False)  # once for those that are alike
         ChunkedLoss.slope = staticmethod(torch.compile(ChunkedLoss.slope, dynamic=False))
 
     def train(batches, micro_steps, step, progress):
