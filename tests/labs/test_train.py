@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
 from .conftest import FILES, Lab, modules, prose, summary
 
@@ -231,6 +233,28 @@ def test_an_epoch_shows_every_row_once(trained: tuple[Lab, str]) -> None:
         assert all(x.shape == y.shape == (1, 512) for x, y in rows)
         assert all((x[0, 1:] == y[0, :-1]).all() for x, y in rows)
         assert len({tuple(x[0].tolist()) for x, _ in rows}) == count
+
+
+class Copies(TorchFunctionMode):
+    """What the copies to a device were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[dict[str, object]] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.to:
+            self.seen.append(kwargs)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_batch_is_copied_before_its_memory_is_freed(prepare: ModuleType) -> None:
+    """Only from pinned memory, which CUDA keeps until then, may a copy go on by itself."""
+    tokens = np.arange(2000, dtype=np.uint16)
+    batches = prepare.Run(None, tokens, 1.0, 0.0, Path(), None).batches(2, 64, "meta")
+    with Copies() as copies:
+        next(batches)
+    assert copies.seen == [{"non_blocking": False}]
 
 
 # ------------------------------------------------------------------------------------------------
@@ -703,6 +727,22 @@ def test_a_mac_gets_no_sparse_tables(train: ModuleType, monkeypatch: pytest.Monk
         size = train.sizes("mps", 512)
         check_sizes(train, size)
         assert size["NGRAM_ROWS"] == 0
+
+
+@pytest.mark.parametrize("gigabytes", [5, 12, 48, 190])
+@pytest.mark.parametrize("row", [512, 2048, 32768])
+def test_a_macs_products_stay_below_what_it_sums_wrongly(
+    train: ModuleType, gigabytes: int, row: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A weight's gradient is a sum over the tokens that go through the model at once."""
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: gigabytes * 2**30)
+    monkeypatch.setattr(train.prepare, "BUDGET_SECONDS", 300.0)
+    monkeypatch.setattr(torch.backends.mps, "get_core_count", lambda: 40)
+    monkeypatch.setattr(train.prepare, "speed", train.prepare.speed.__wrapped__)
+    size = train.sizes("mps", row)
+    assert size["SEQ_LEN"] == row
+    assert size["MICRO_ROWS"] >= 1
+    assert size["MICRO_ROWS"] * row <= max(16384, row)
 
 
 def test_a_constant_that_is_set_stays(train: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

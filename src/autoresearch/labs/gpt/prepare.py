@@ -1052,7 +1052,7 @@ class Run:
             block = torch.from_numpy(tokens[waiting[:batch, None] + rows].astype(np.int64))
             waiting = waiting[batch:]
             block = block.pin_memory() if pin else block
-            block = block.to(device, non_blocking=True)
+            block = block.to(device, non_blocking=pin)  # else it may be freed (pytorch#189690)
             yield block[:, :-1], block[:, 1:]
 
     def due(self, every=0.25):

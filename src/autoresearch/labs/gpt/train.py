@@ -89,8 +89,10 @@ def sizes(device, row):
     }
     chosen |= {name: globals()[name] for name in chosen if globals()[name] is not None}
     row_bytes = 48 * chosen["WIDTH"] * (chosen["DEPTH"] + 2) * chosen["SEQ_LEN"]  # activations
-    room = max(1.0, (prepare.memory_gb(device) - 2) * 2**30 / row_bytes)
-    return chosen | {"MICRO_ROWS": MICRO_ROWS or 2 ** int(math.log2(room))}
+    room = (prepare.memory_gb(device) - 2) * 2**30 / row_bytes
+    if device == "mps":  # an M1 or M2 may not sum 32,767 products right (pytorch#193487)
+        room = min(room, 16384 / chosen["SEQ_LEN"])
+    return chosen | {"MICRO_ROWS": MICRO_ROWS or 2 ** int(math.log2(max(1.0, room)))}
 
 
 # Model --------------------------------------------------------------------------------------------
@@ -279,13 +281,13 @@ class GPT(nn.Module):
 
 
 class ChunkedLoss(torch.autograd.Function):
-    """Head, soft cap and cross-entropy, a chunk at a time, with the gradient taken on the way."""
+    """Head, soft cap and cross-entropy, some tokens at a time, the gradient taken on the way."""
 
     @staticmethod
     def forward(ctx, features, weight, targets, cap):
         total, matrix = 0.0, weight.to(features.dtype)
         d_features, d_weight = torch.empty_like(features), torch.zeros_like(weight)
-        chunk = 512 if features.device.type == "cpu" else 16384  # tokens; a CPU's fit in its cache
+        chunk = {"cpu": 512, "mps": 2048}.get(features.device.type, 16384)  # 512 fit in a cache
         parts = (features.split(chunk), targets.split(chunk), d_features.split(chunk))
         for x, y, dx in zip(*parts, strict=True):
             nats, slope = ChunkedLoss.slope(x @ matrix.mT, y[:, None], cap)
