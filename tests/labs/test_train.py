@@ -547,8 +547,31 @@ def test_warming_up_leaves_no_trace(train: ModuleType) -> None:
     assert not any(optimizer.state for optimizer in chosen)
 
 
+def test_a_gpu_warms_up_with_all_that_training_holds_in_memory(train: ModuleType) -> None:
+    """The second part finds gradients there, the second step the optimizers' state. `meta` stands
+    for a device that is no CPU: its tensors have no values."""
+    with torch.device("meta"):
+        model = train.build(CONFIG)
+    steps = []
+
+    def step(batches: Iterator, micro_steps: int, *_: object) -> None:
+        steps.append([x.shape for x, _ in batches])
+        assert len(steps[-1]) == micro_steps
+
+    corpus = SimpleNamespace(vocab_size=300)
+    assert train.warm_up(model, [], step, corpus, SIZE, "meta") == 8
+    assert steps == [[(8, 64)] * 2] * 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
 def test_out_of_memory_halves_the_rows_and_says_so(
-    train: ModuleType, capsys: pytest.CaptureFixture[str]
+    train: ModuleType, capsys: pytest.CaptureFixture[str], error: RuntimeError
 ) -> None:
     """A device whose memory holds two rows, as far as the training step can tell."""
     model = train.build(CONFIG)
@@ -559,7 +582,7 @@ def test_out_of_memory_halves_the_rows_and_says_so(
         tried.append(len(x))
         model.loss(x, y).backward()
         if len(x) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+            raise error
 
     corpus = SimpleNamespace(vocab_size=300)
     assert train.warm_up(model, chosen, step, corpus, SIZE, "cpu") == 2

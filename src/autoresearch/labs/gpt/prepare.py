@@ -1103,6 +1103,7 @@ class Run:
             began = time.monotonic()
             figures["startup_seconds"] = self._start - began + time.time() - process_started()
             print(file=sys.stderr)
+            free_memory(device)  # the processes that score need it
             try:
                 val_bpb = score(self.corpus, self._folder, Path.cwd())["val_bpb"]
             except Cheat as cheat:
@@ -1384,7 +1385,8 @@ class Model:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         paths = {"artifact": str(artifact.resolve()), "tree": str(tree.resolve())}
-        self._tell({"answer": writer, **paths})
+        sizes = {"seq_len": corpus.seq_len, "vocab_size": corpus.vocab_size}
+        self._tell({"answer": writer, **sizes, **paths})
 
     def __enter__(self):
         return self
@@ -1417,7 +1419,6 @@ class Model:
         for each of `answers`."""
         filled, answers = whole_batches(rows), answers.astype(np.uint16)
         sizes = {"inputs": filled.shape, "answers": answers.shape}
-        sizes["vocab_size"] = self._corpus.vocab_size
         data = filled.tobytes() + answers.tobytes()
         threading.Thread(target=self._tell, args=(sizes, data), daemon=True).start()
         wanted, found = 4 * width * answers.size, bytearray()
@@ -1463,12 +1464,15 @@ def answer(header, questions):
     """The life of a model process: load, read the question, run the model, answer."""
     keep_memory()
     model, device = load_model(Path(header["artifact"]), Path(header["tree"]))
+    if device.type != "cpu":  # a GPU loads its kernels now, while the other process works
+        row = np.zeros((1, header["seq_len"]), dtype=np.uint16)
+        evaluate(model, device, row, row, header["vocab_size"])
     asked = json.loads(questions.readline())
     inputs, answers = (
         np.frombuffer(questions.read(2 * math.prod(shape)), dtype=np.uint16).reshape(shape)
         for shape in (asked["inputs"], asked["answers"])
     )
-    found = evaluate(model, device, inputs, answers, asked["vocab_size"])
+    found = evaluate(model, device, inputs, answers, header["vocab_size"])
     with open(header["answer"], "wb") as file:
         file.write(found.tobytes())
 
@@ -1519,10 +1523,11 @@ def load_model(artifact, tree):
     spec.loader.exec_module(train)
     gc.enable()
     config = json.loads((artifact / "config.json").read_text())
-    model = train.build(config)
+    device = torch.device(find_device())
+    with device:  # a GPU is faster at drawing the first weights, which are thrown away
+        model = train.build(config)
     load_weights(model, str(artifact / "model.safetensors"))
-    device = find_device()
-    return model.to(device).eval(), torch.device(device)
+    return model.to(device).eval(), device
 
 
 def keep_memory():
@@ -1543,14 +1548,21 @@ def rows_that_fit(rows, attempt, device):
             attempt(rows)
             return rows
         except RuntimeError as error:  # torch.OutOfMemoryError is one; others raise it plain
-            if rows == 1 or not re.search("out of memory|can't allocate", str(error)):
+            if rows == 1 or not re.search("out of memory|can't allocate|ALLOC_FAILED", str(error)):
                 raise
         rows //= 2
         print(f"out of memory: {rows} rows go through the model at once now", file=sys.stderr)
         if device == "cuda":
             torch.compiler.reset()  # what was compiled for the rows that did not fit
-        if device != "cpu":
-            {"cuda": torch.cuda, "mps": torch.mps}[device].empty_cache()
+        free_memory(device)
+
+
+def free_memory(device):
+    """Give back what the framework keeps for later tensors."""
+    import torch
+
+    if device != "cpu":
+        {"cuda": torch.cuda, "mps": torch.mps}[device].empty_cache()
 
 
 # ------------------------------------------------------------------------------------------------

@@ -254,7 +254,7 @@ class GPT(nn.Module):
         """Token ids [batch, time] int64 -> logits [batch, time, vocab] float32."""
         features, cap = self.features(ids), self.config["softcap"]
         logits = F.linear(features, self.head.weight.to(features.dtype)).float()
-        return cap * torch.tanh(logits / cap) if cap else logits
+        return cap * logits.div_(cap).tanh_() if cap else logits
 
     def loss(self, ids, targets):
         """Mean cross-entropy in nats: as forward() gives it, without ever holding all logits."""
@@ -477,12 +477,15 @@ def main():
 
 
 def warm_up(model, chosen, train, corpus, size, device):
-    """A step on random tokens, undone: compile, allocate. Returns how many rows fit at once."""
+    """Train on random tokens, undone: compile, allocate. Returns how many rows fit at once."""
     saved = {name: value.clone() for name, value in model.state_dict().items()}
+    times = 1 if device == "cpu" else 2  # steps, and parts of each: then no memory is needed later
 
     def attempt(rows):
+        batch = prepare.synthetic(corpus, rows, size["SEQ_LEN"], device)
         try:
-            train(iter([prepare.synthetic(corpus, rows, size["SEQ_LEN"], device)]), 1, 0, 0.0)
+            for _ in range(times):
+                train(iter([batch] * times), times, 0, 0.0)
         finally:
             model.zero_grad(set_to_none=True)
             model.load_state_dict(saved)
