@@ -663,8 +663,10 @@ GPUS = {  # name: dense bf16 TFLOP/s of its data sheet, GB
     "NVIDIA H100 80GB HBM3": (989.5, 80),
     "NVIDIA H100 PCIe": (756.5, 80),
     "NVIDIA A100-SXM4-80GB": (312, 80),
-    "NVIDIA A10G": (125, 24),
+    "NVIDIA A10G": (70, 24),
     "NVIDIA L4": (121, 24),
+    "NVIDIA H20": (148, 96),  # it is an H100 that may do less
+    "NVIDIA L40": (181, 48),  # as many as an L40S has, at half the rate
     "NVIDIA L40S": (362, 48),
     "NVIDIA GeForce RTX 4090": (165.2, 24),
     "NVIDIA GeForce RTX 3090": (71, 24),
@@ -673,8 +675,15 @@ GPUS = {  # name: dense bf16 TFLOP/s of its data sheet, GB
 }
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, name: str, gigabytes: float) -> None:
-    facts = SimpleNamespace(total_memory=gigabytes * 2**30)
+def pretend(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    gigabytes: float,
+    version: tuple[int, int] = (9, 9),
+    **more: int,
+) -> None:
+    facts = SimpleNamespace(name=name, total_memory=gigabytes * 2**30, **more)
+    facts.major, facts.minor = version
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: facts)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
@@ -694,6 +703,57 @@ def test_a_gpu_is_known_by_its_name(
     check_sizes(train, size)
     assert 4 <= size["DEPTH"] <= 9
     assert size["SEQ_LEN"] == 2048
+
+
+CARDS = {  # of the data sheets: compute capability, multiprocessors, MHz, dense TFLOP/s
+    "NVIDIA A100-SXM4-80GB": ((8, 0), 108, 1410, 312),
+    "NVIDIA A10": ((8, 6), 72, 1695, 125),
+    "NVIDIA B200": ((10, 0), 148, 1850, 2250),
+    "NVIDIA GeForce RTX 3090": ((8, 6), 82, 1695, 71),
+    "NVIDIA GeForce RTX 4090": ((8, 9), 128, 2520, 165.2),
+    "NVIDIA GeForce RTX 5090": ((12, 0), 170, 2407, 209.5),
+    "NVIDIA H100 80GB HBM3": ((9, 0), 132, 1830, 989.5),
+    "NVIDIA L4": ((8, 9), 58, 2040, 121),
+    "NVIDIA L40S": ((8, 9), 142, 2520, 362),
+    "NVIDIA RTX 6000 Ada Generation": ((8, 9), 142, 2505, 364),
+    "NVIDIA GeForce GTX 1080 Ti": ((6, 1), 28, 1582, 11.3),
+    "Tesla T4": ((7, 5), 40, 1590, 8.1),
+    "Tesla V100-SXM2-16GB": ((7, 0), 80, 1530, 15.7),
+}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_cards_cores_and_clock_tell_its_speed(
+    prepare: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, cores, mhz, tera = CARDS[name]
+    pretend(monkeypatch, name, 24, version, multi_processor_count=cores, clock_rate=mhz * 1000)
+    assert prepare.computed_speed("cuda") == pytest.approx(tera * 1e12, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "cores", "tera"),
+    [
+        ("NVIDIA A100-SXM4-80GB MIG 1g.10gb", (8, 0), 14, 28.7),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", (8, 9), 76, 38.9),
+        ("NVIDIA T4 with Max-Q Design", (7, 5), 40, 5.1),  # made up, others are not
+    ],
+)
+def test_part_of_a_card_is_not_taken_for_the_whole(
+    prepare: ModuleType,
+    name: str,
+    version: tuple[int, int],
+    cores: int,
+    tera: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pretend(monkeypatch, name, 10, version, multi_processor_count=cores, clock_rate=1_000_000)
+    assert prepare.speed.__wrapped__("cuda") == pytest.approx(tera * 1e12, rel=0.01)
+
+
+def test_a_macs_cores_tell_its_speed(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "get_core_count", lambda: 10)
+    assert prepare.speed.__wrapped__("mps") == 3.5e12
 
 
 def test_larger_devices_get_larger_models(
@@ -813,8 +873,23 @@ def test_a_device_that_is_a_step_ahead_stops_a_step_earlier(prepare: ModuleType)
     assert not run.over()
 
 
-def test_an_unknown_gpu_is_timed(prepare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, "Some other card", 24)
+@pytest.mark.parametrize(
+    ("version", "hip", "clock"),
+    [
+        ((9, 9), None, {"clock_rate": 1_700_000}),  # a capability that nobody knows yet
+        ((9, 0), None, {}),  # it does not tell its clock
+        ((9, 0), "6.4", {"clock_rate": 1_700_000}),  # AMD: its cores are others
+    ],
+)
+def test_a_gpu_that_tells_too_little_is_timed(
+    prepare: ModuleType,
+    version: tuple[int, int],
+    hip: str | None,
+    clock: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pretend(monkeypatch, "Some other card", 24, version, multi_processor_count=100, **clock)
+    monkeypatch.setattr(torch.version, "hip", hip)
     monkeypatch.setattr(prepare, "timed_speed", lambda device: {"cuda": 5e13}[device])
     assert prepare.speed.__wrapped__("cuda") == 5e13
 

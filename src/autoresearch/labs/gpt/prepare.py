@@ -1570,10 +1570,15 @@ def free_memory(device):
 # ------------------------------------------------------------------------------------------------
 
 PEAK_TFLOPS = {  # dense bf16 (T4: fp32), from the makers' data sheets
-    "H200": 989.5, "H100 PCIe": 756.5, "H100": 989.5, "B200": 2250, "A100": 312, "A10": 125,
-    "A10G": 125, "L40S": 362, "L4": 121, "RTX 5090": 209.5, "RTX 4090": 165.2, "RTX 3090": 71,
-    "T4": 8.1, "MI300X": 1307,
+    "H200": 989.5, "H100 PCIe": 756.5, "H100": 989.5, "H20": 148, "B200": 2250, "A100": 312,
+    "A10": 125, "A10G": 70, "L40S": 362, "L40": 181, "L4": 121, "RTX 5090": 209.5,
+    "RTX 4090": 165.2, "RTX 3090": 71, "T4": 8.1, "MI300X": 1307,
 }  # fmt: skip
+SM_FLOPS = {  # of a multiprocessor in a clock, by compute capability: fp32 before 8.0, then bf16
+    (6, 1): 256, (7, 0): 128, (7, 2): 128, (7, 5): 128, (8, 0): 2048, (8, 6): 1024, (8, 9): 1024,
+    (9, 0): 4096, (10, 0): 8192, (12, 0): 1024,
+}  # fmt: skip
+APPLE_CORE_FLOPS = 3.5e11  # of a Mac's GPU core in fp32, about
 CORE_FLOPS = {True: 2.2e11, False: 6e10}  # of a CPU's core, about: with bf16 products, without
 
 
@@ -1603,15 +1608,34 @@ def fast_dtype(device):
 
 @functools.cache
 def speed(device):
-    """FLOP/s that the device could do at best. A GPU is known by its name, or timed; a CPU's cores
-    are counted: other programs would disturb a timing, and a model's size may hang on it."""
+    """FLOP/s that the device could do at best. A GPU is known by its name, else by its cores and
+    clock; a CPU's cores are counted. Only what tells nothing is timed: a timing differs from run to
+    run, and a model's size hangs on it."""
     import torch
 
     if device == "cpu":
         return torch.get_num_threads() * CORE_FLOPS[fast_dtype(device) is torch.bfloat16]
     name = torch.cuda.get_device_name(0) if device == "cuda" else ""
+    if re.search(r"\b(MIG|Laptop|Max-Q)\b", name):
+        name = ""  # less than the whole card of that name
     known = (tera for part, tera in PEAK_TFLOPS.items() if re.search(rf"\b{part}\b", name))
-    return next(known, 0) * 1e12 or timed_speed(device)
+    return next(known, 0) * 1e12 or computed_speed(device) or timed_speed(device)
+
+
+def computed_speed(device):
+    """FLOP/s of a GPU by its cores and clock; 0 where they do not tell."""
+    import torch
+
+    if device == "mps":
+        return getattr(torch.backends.mps, "get_core_count", int)() * APPLE_CORE_FLOPS
+    if torch.version.hip is not None:
+        return 0
+    facts = torch.cuda.get_device_properties(0)
+    version = (facts.major, facts.minor)
+    flops = SM_FLOPS.get(version, 0)
+    if "GeForce" in facts.name and version > (8, 0):
+        flops /= 2  # sums in fp32 take twice as long there
+    return facts.multi_processor_count * 1e3 * getattr(facts, "clock_rate", 0) * flops
 
 
 def timed_speed(device, size=4096):
