@@ -1,5 +1,6 @@
 """A bare folder that holds just the lab's files, as `init` makes it, and a cache of its own."""
 
+import gc
 import importlib
 import os
 import random
@@ -96,7 +97,9 @@ def modules(folder: Path, cache: Path, *names: str) -> Iterator[dict[str, Module
         patch.setenv("AUTORESEARCH_CACHE", str(cache))
         patch.syspath_prepend(str(folder))
         try:
-            yield {name: importlib.import_module(name) for name in names}
+            loaded = {name: importlib.import_module(name) for name in names}
+            gc.enable()
+            yield loaded
         finally:
             for name in names:
                 sys.modules.pop(name, None)
