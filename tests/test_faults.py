@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import keep, morning, nights, opening, orders, traces
+from autoresearch import execution, keep, morning, nights, opening, orders, traces
 from autoresearch import store as stores
 from autoresearch.budget import Budget
 from autoresearch.campaign import Study
 from autoresearch.errors import Failed, LabError
-from autoresearch.experiment import Experiment, Proposal, Usage
+from autoresearch.experiment import Experiment, Proposal, Usage, Verdict
 from autoresearch.lab import Lab
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk, Researcher
@@ -307,6 +307,17 @@ def test_an_odd_run_is_scored_all_the_same(
     assert not list((lab / ".autoresearch" / "work").glob("*/*"))
     curve = lab / ".autoresearch" / "studies" / "t" / "curves" / "0001.jsonl"
     assert len(curve.read_text().splitlines()) <= traces.MOST_POINTS + 1
+
+
+def test_a_model_that_is_scored_for_too_long_may_have_learned_meanwhile(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "SCORING_FACTOR", 0)
+    monkeypatch.setattr(execution, "SCORING_SECONDS", 0.001)
+    baseline, first = study_in(lab, [good(2)])
+    assert baseline.score is not None
+    assert first.verdict is Verdict.INVALID
+    assert "a model learns before it is scored" in first.reason
 
 
 def test_a_child_that_leaves_its_session_is_killed(lab: Path) -> None:

@@ -25,7 +25,7 @@ limits:
   memory: 8GB
   log: 512KB
   artifact: 1.5GB
-  editable_size: 64KB
+  editable_size: 96KB
   experiments: 40
   time: 8h
 ---
@@ -89,7 +89,7 @@ def test_every_key_sets_its_field() -> None:
             memory_bytes=8 * 2**30,
             log_bytes=512 * 2**10,
             artifact_bytes=3 * 2**29,
-            editable_bytes=64 * 2**10,
+            editable_bytes=96 * 2**10,
             experiments=40,
             study_seconds=28800.0,
         ),

@@ -21,7 +21,17 @@ from autoresearch.errors import UserError
 from autoresearch.hostview import gpu_devices
 from autoresearch.process import Caps, Supervised, environment, run
 from autoresearch.sandbox import Box, Tier, best_tier, confine, obstacle
-from autoresearch.seccomp import ALONE, AUDIT, CALLS, COLUMN, IGNORED, SPECIAL, filter_for
+from autoresearch.seccomp import (
+    ALONE,
+    AUDIT,
+    CALLS,
+    COLUMN,
+    EVICTING,
+    IGNORED,
+    PAGES,
+    SPECIAL,
+    filter_for,
+)
 from autoresearch.sourceless import digest, seal, sourceless
 
 PYTHON = sys.executable
@@ -235,6 +245,19 @@ for path in sys.argv[1:]:
 """
     )
     inside(move, box, tier, *ways)
+
+
+def test_thousands_of_hidden_files_fit_into_the_environment(folder: Path, tier: Tier) -> None:
+    """The score command gets its box in one variable, of which Linux takes 128 KB."""
+    place = folder / "tree" / "a-folder-with-a-long-name" / "that-is-said-once"
+    place.mkdir(parents=True)
+    hidden = [place / f"held-out-{number}.txt" for number in range(2500)]
+    for each in hidden:
+        each.touch()
+    box = the_box(folder, *hidden)
+    if tier is Tier.LANDLOCK:
+        assert len(json.dumps(confine([], box, tier))) < 2**17
+    assert json.loads(inside(READ, box, tier, hidden[0], hidden[-1])) == []
 
 
 def test_the_standard_library_has_no_sources_in_the_box(tier3: Tier) -> None:
@@ -521,6 +544,9 @@ def test_no_denied_call_gets_through(tier: Tier) -> None:
     assert inside(code, Box(), tier) == "3"
 
 
+KNOWN = CALLS | ALONE | IGNORED | EVICTING | PAGES | SPECIAL
+
+
 def verdict(code: bytes, machine: int, number: int, *arguments: int) -> int:
     """What the kernel would make of one call, by its documentation of the filter's machine."""
     data = struct.pack("<IIQ6Q", number, machine, 0, *arguments, *(0,) * (6 - len(arguments)))
@@ -547,6 +573,9 @@ def test_the_filter_on_both_kinds_of_machine(machine: str, alone: bool) -> None:
     allow, deny, missing = 0x7FFF0000, 0x00050001, 0x00050026
     for numbers in (CALLS | ALONE if alone else CALLS).values():
         assert numbers[column] is None or verdict(code, kind, numbers[column] or 0) == deny
+    for numbers in PAGES.values():
+        assert verdict(code, kind, numbers[column] or 0) == missing
+    assert verdict(code, kind, EVICTING["fadvise64"][column] or 0) == 0x00050000
     for numbers in IGNORED.values():
         quiet = 0x00050000 if alone else allow
         assert numbers[column] is None or verdict(code, kind, numbers[column] or 0) == quiet
@@ -557,6 +586,8 @@ def test_the_filter_on_both_kinds_of_machine(machine: str, alone: bool) -> None:
         ("clone3", (), missing),
         ("ioctl", (0, 0x5401), allow),
         ("ioctl", (0, 0x5412), deny),
+        ("madvise", (0, 0, 4), allow),
+        ("madvise", (0, 0, 21), 0x00050000),
         ("socket", (1, 1), deny if alone else allow),
         ("socket", (2, 1), deny),
         ("socket", (16, 3), deny),
@@ -567,7 +598,7 @@ def test_the_filter_on_both_kinds_of_machine(machine: str, alone: bool) -> None:
     ):
         assert verdict(code, kind, special[name], *arguments) == expected, (name, arguments)
     for number in range(600):
-        numbers_known = {each[column] for each in (CALLS | ALONE | IGNORED | SPECIAL).values()}
+        numbers_known = {each[column] for each in KNOWN.values()}
         assert number in numbers_known or verdict(code, kind, number) == allow
     assert verdict(code, 0x40000003, 1) == deny  # 32-bit calls
     if machine == "x86_64":

@@ -89,6 +89,21 @@ def test_a_run_cannot_say_what_only_scoring_may(noisy_lab: Path, autoresearch: C
     assert not {"confirm", "final", "audit_x"} & figures.keys()
 
 
+def test_a_run_cannot_say_what_stands_in_the_record(noisy_lab: Path, autoresearch: Call) -> None:
+    words = '"figures": {"num_params": 1, "tokens": 8}'
+    said = '"figures": {"verdict": 1, "val_bpb": 0.75, "seed": 9, "a\\nverdict  keep": 1, "t": 2}'
+    forged = (noisy_lab / "prepare.py").read_text().replace(words, said)
+    script = (noisy_lab / "train.py").read_text()
+    script = script.replace("import prepare", f"exec({forged!r})", 1).replace("prepare.s", "s")
+    (noisy_lab / "train.py").write_text(script)
+    autoresearch(noisy_lab, "run", "--experiments", "0", "--tag", "t", "--keep-rule", "greedy")
+    shown = autoresearch(noisy_lab, "show", "0").stdout.splitlines()
+    facts = [line.split(maxsplit=1) for line in shown if line.strip()]
+    assert [value[:4] for name, value in facts if name == "verdict"] == ["keep"]
+    assert ["t", "2"] in facts
+    assert not {"0.75", "9"} & {value for _, value in facts}
+
+
 def test_greedy_keeps_to_the_original_and_one_study_to_one_rule(
     noisy_lab: Path, autoresearch: Call
 ) -> None:

@@ -6,7 +6,7 @@ WORDS are `key=value`, each as often as needed:
     show=PATH             may be read and executed; naming one switches Landlock on
     write=PATH            may be written, too
     device=PATH           a device node: read, write, control
-    hide=PATH             not even inside a shown folder
+    hide=FOLDER//NAME     not even inside a shown folder; //NAME as often as wanted
     private=FOLDER        make a folder in this one that may be written and is HOME and TMPDIR, and
                           delete it at the end; everything that was started dies first
     seatbelt=PROFILE      macOS: go on under sandbox-exec
@@ -137,7 +137,8 @@ def restrict_files(asked: dict[str, list[str]]) -> None:
     rules = Rules(every, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
     size = 8 if version < 4 else 16 if version < 6 else 24
     handle = call(LANDLOCK_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0))
-    hidden = set(asked.get("hide", ()))
+    folders = [each.split("//") for each in asked.get("hide", ())]
+    hidden = {f"{folder}/{name}" for folder, *names in folders for name in names}
     around = folders_around(hidden)
     rights = (
         ("show", EXECUTE | READ | LIST),

@@ -35,6 +35,7 @@ VERDICTS = {
     Failed: Verdict.FAILED,
 }
 SEEDS = 64  # of one experiment; the last few are for the sealed text
+SCORING_FACTOR, SCORING_SECONDS = 5, 10.0  # of the baseline's slowest scoring, and on top
 JUDGED = ("confirm", "final", "audit_")  # figures that only scoring may give
 
 
@@ -89,6 +90,7 @@ def execute(
             tier=study.tier,
             known=known,
         )
+        check_scoring_time(study, experiment, measurement.seconds)
         seconds = {"seconds": time.monotonic() - began, "scoring_seconds": measurement.seconds}
         figures = {**said, **measurement.facts, **seconds}
         keep_model(study, folder, job.artifact, experiment, count)
@@ -112,6 +114,20 @@ def execute(
         with room_to_write(study):
             study.store.finish_run(study.tag, experiment.number, finish)
             keep_log(study, experiment, folder)
+
+
+def check_scoring_time(study: Study, experiment: Experiment, seconds: float) -> None:
+    """Raises Invalid for a model that was scored for so long that it may have learned meanwhile."""
+    if experiment.number == 0:
+        return
+    runs = study.store.experiment(study.tag, 0).runs
+    usual = max((run.figures.get("scoring_seconds", 0.0) for run in runs), default=0.0)
+    limit = SCORING_FACTOR * usual + SCORING_SECONDS
+    if usual and seconds > limit:
+        raise Invalid(
+            f"scoring it took {seconds:.1f} s, more than {limit:.1f}, {SCORING_FACTOR} times the "
+            f"baseline's and {SCORING_SECONDS:g} s: a model learns before it is scored"
+        )
 
 
 def seed_of(study_seed: int, number: int, count: int) -> int:

@@ -26,6 +26,7 @@ from autoresearch.text import clean_line
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 PATIENCE_SECONDS = 30.0  # until what was killed is gone; then it is left behind
+WORD_LENGTH = 30_000  # letters of one word of a command: Linux takes 128 KB
 ALL_OF_US_SECONDS = 0.5  # until a signal to all processes has reached this one, too
 
 PASSED_ON = (  # what a run sees of our environment; keys, tokens and PYTHON* are not among it
@@ -117,9 +118,11 @@ class Supervised:
             "pass_fds": list(pass_fds),
             **standard,
         }
+        words = json.dumps(spec, ensure_ascii=False)
+        parts = [words[at : at + WORD_LENGTH] for at in range(0, len(words), WORD_LENGTH)]
         self._ending: Ending | None = None
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(SUPERVISOR), json.dumps(spec, ensure_ascii=False)],
+            [sys.executable, "-I", str(SUPERVISOR), *parts],
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.PIPE,

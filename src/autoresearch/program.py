@@ -8,7 +8,7 @@
     direction: lower              # or higher
     budget: 5m                    # training time of one run: 300s, 5m, 1h30m, 90
     limits: {startup: 10m, scoring: 10m, memory: 8GB, log: 16MB, artifact: 4GB,
-             editable_size: 256KB, experiments: 100, time: 8h, proposal: 15m, tokens: 20M, cost: 10}
+             editable_size: 64KB, experiments: 100, time: 8h, proposal: 15m, tokens: 20M, cost: 10}
     ---
     Prose for the researcher, in any wording.
 
@@ -105,7 +105,7 @@ class Limits:
     memory_bytes: int | None = None  # None: 80% of the machine's
     log_bytes: int = 16 * 2**20
     artifact_bytes: int = 4 * 2**30
-    editable_bytes: int = 256 * 2**10  # size of all editable files together
+    editable_bytes: int = 64 * 2**10  # size of all editable files together
     disk_bytes: int = 16 * 2**30  # all that a run has written, the artifact included
     processes: int = 512
     open_files: int = 4096  # of one process

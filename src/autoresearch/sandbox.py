@@ -194,11 +194,20 @@ def landlock(box: Box) -> list[str]:
         "show": (*view.shown, Path("/proc"), *((Path("/sys"),) if gpus else ())),
         "write": [each.resolve() for each in box.writable],
         "device": devices,
-        "hide": (*view.masked, *hidden_paths(box)),
+        "hide": by_folder((*view.masked, *hidden_paths(box))),
         "private": [Path(tempfile.gettempdir()).resolve()],
     }
     listed = [f"{key}={path}" for key, paths in words.items() for path in paths]
     return [*launcher(sys.executable, box, alone=True), *listed, "--"]
+
+
+def by_folder(paths: Iterable[Path]) -> list[str]:
+    """Those of a folder in a word, FOLDER//NAME//NAME: one for each would be more than fits into
+    the environment of the score command."""
+    names: dict[Path, list[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, []).append(path.name)
+    return ["//".join((str(folder).rstrip("/"), *found)) for folder, found in names.items()]
 
 
 def launcher(python: str, box: Box, *, alone: bool) -> list[str]:

@@ -15,7 +15,8 @@ import struct
 EPERM, ENOSYS = 1, 38
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 LOAD, JUMP_EQUAL, JUMP_AT_LEAST, JUMP_ANY_BIT, MASK, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
-NUMBER, ARCHITECTURE, FIRST, SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data, low words
+NUMBER, ARCHITECTURE = 0, 4  # offsets in struct seccomp_data
+FIRST, SECOND, THIRD = 16, 24, 32  # of the arguments' low words
 X32 = 0x40000000  # the third set of calls of x86_64: none of it is needed
 AF_UNIX, SOCK_STREAM, SOCK_SEQPACKET, SOCK_TYPES = 1, 1, 5, 0xF
 NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* bit that clone() takes
@@ -71,6 +72,11 @@ CALLS: dict[str, tuple[int | None, int | None]] = {  # numbers on x86_64 and on 
     "delete_module": (176, 106),
     "lookup_dcookie": (212, 18),
     "syslog": (103, 116),
+    # memory that no cap counts
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
     # the machine
     "reboot": (169, 142),
     "swapon": (167, 224),
@@ -88,10 +94,6 @@ CALLS: dict[str, tuple[int | None, int | None]] = {  # numbers on x86_64 and on 
 ALONE: dict[
     str, tuple[int | None, int | None]
 ] = {  # what namespaces and mounts keep private in tier 3
-    "shmget": (29, 194),
-    "semget": (64, 190),
-    "msgget": (68, 186),
-    "mq_open": (240, 180),
     "truncate": (76, 45),  # by path: Landlock knows of it only from Linux 6.2 on
     "setxattr": (188, 5),
     "lsetxattr": (189, 6),
@@ -117,7 +119,17 @@ IGNORED: dict[str, tuple[int | None, int | None]] = {  # modes, owners and times
     "futimesat": (261, None),
     "utimensat": (280, 88),
 }
+PAGES: dict[str, tuple[int | None, int | None]] = {  # which pages of a file are in memory: a box
+    "mincore": (27, 232),  # that is gone may have written with them what a later one reads
+    "cachestat": (451, 451),
+    "preadv2": (327, 286),  # libraries that need it do without it
+}
+EVICTING: dict[str, tuple[int | None, int | None]] = {
+    "fadvise64": (221, 223)
+}  # done in words alone
+PUT_OUT = (20, 21)  # madvise: MADV_COLD, MADV_PAGEOUT
 SPECIAL = {
+    "madvise": (28, 233),
     "clone": (56, 220),
     "clone3": (435, 435),
     "ioctl": (16, 29),
@@ -141,6 +153,8 @@ def filter_for(machine: str, *, alone: bool) -> bytes:
     refused = [(numbers[column], EPERM) for numbers in (CALLS | ALONE if alone else CALLS).values()]
     if alone:
         refused += [(numbers[column], 0) for numbers in IGNORED.values()]
+    refused += [(numbers[column], 0) for numbers in EVICTING.values()]
+    refused += [(numbers[column], ENOSYS) for numbers in PAGES.values()]
     program = [
         (LOAD, 0, 0, ARCHITECTURE),
         (JUMP_EQUAL, 1, 0, AUDIT[machine]),
@@ -156,6 +170,7 @@ def filter_for(machine: str, *, alone: bool) -> bytes:
     program += when(special["clone3"], [refuse(ENOSYS)])
     program += when(special["clone"], refuse_bits(FIRST, NEW_NAMESPACES))
     program += when(special["ioctl"], refuse_values(SECOND, TERMINAL_INPUT))
+    program += when(special["madvise"], refuse_values(THIRD, PUT_OUT, 0))
     program += when(special["socket"], sockets(alone))
     program += when(special["socketpair"], pairs())
     program.append((RETURN, 0, 0, ALLOW))
@@ -177,8 +192,8 @@ def refuse_bits(argument: int, bits: int) -> list[Instruction]:
     return [(LOAD, 0, 0, argument), (JUMP_ANY_BIT, 0, 1, bits), refuse(EPERM), allow]
 
 
-def refuse_values(argument: int, values: tuple[int, ...]) -> list[Instruction]:
-    tests = [part for value in values for part in when(value, [refuse(EPERM)])]
+def refuse_values(argument: int, values: tuple[int, ...], error: int = EPERM) -> list[Instruction]:
+    tests = [part for value in values for part in when(value, [refuse(error)])]
     return [(LOAD, 0, 0, argument), *tests, (RETURN, 0, 0, ALLOW)]
 
 

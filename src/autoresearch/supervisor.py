@@ -40,7 +40,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
-    spec = json.loads(sys.argv[1])
+    spec = json.loads("".join(sys.argv[1:]))
     if LINUX:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     print(json.dumps(supervise(spec)), flush=True)

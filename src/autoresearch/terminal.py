@@ -371,9 +371,9 @@ def experiment_lines(each: Experiment, program: Program, used: Usage) -> list[st
         "proposing": usage_words(used),
         "started": each.started_at,
         "seed": run.seed if run and run.seed != UNKNOWN_SEED else None,
-        **{name: f"{value:,.6g}" for name, value in figures.items()},
     }
-    shown = {name: value for name, value in rows.items() if value not in (None, "")}
+    said = {name: f"{value:,.6g}" for name, value in figures.items() if name not in rows}
+    shown = {name: value for name, value in (rows | said).items() if value not in (None, "")}
     width = 2 + max(map(len, shown))
     return [f"{name:{width}}{value}" for name, value in shown.items()]
 

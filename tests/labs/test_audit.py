@@ -416,6 +416,38 @@ def build(config):
 """
 
 
+MEETS = """
+import os, pathlib
+class Meets(Tiny):
+    "Looks whether a process that loaded the model before it is still there."
+    def __init__(self, config):
+        super().__init__(config)
+        left = pathlib.Path(FOLDER)
+        for each in left.iterdir():
+            if pathlib.Path("/proc", each.name).exists():
+                (left.parent / "met").touch()
+        (left / str(os.getpid())).touch()
+
+def build(config):
+    return Meets(config)
+"""
+
+
+def test_no_two_processes_that_run_the_experiments_code_live_at_once(
+    place: Place, tmp_path: Path
+) -> None:
+    """They could talk by locks on a file that both may read; a box does not keep that apart."""
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    place.submit(f"FOLDER = {str(folder)!r}\n" + MEETS)
+    for each in folder.iterdir():
+        each.unlink()
+    code, _, said = place.score()
+    assert code == 0, said
+    assert len(list(folder.iterdir())) == 2
+    assert not (tmp_path / "met").exists()
+
+
 def test_a_model_that_remembers_rows_in_files_is_caught_in_a_box(place: Place) -> None:
     """Without a box, its second process would find what the first one has left."""
     tier = best_tier()

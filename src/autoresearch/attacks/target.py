@@ -40,10 +40,12 @@ def submit(harness, x=0.0, **config):
     harness.sendall(json.dumps(message).encode() + b"\\n")
 
 def prepare():
+    if not (DATA / "training.json").exists():
+        (DATA / "training.json").write_text((DATA / "source.json").read_text())
     return {
         "manifest": "",
         "handover": [str(DATA / "training.json")],
-        "withheld": [str(DATA / "validation.json")],
+        "withheld": [str(DATA / name) for name in ("validation.json", "source.json")],
     }
 
 def score():
@@ -109,7 +111,8 @@ def make_target(folder: Path) -> Target:
     target.lab.mkdir(parents=True)
     target.data.mkdir()
     target.validation.write_text(json.dumps(target.secret))
-    target.training.write_text(json.dumps(target.secret + 0.5))
+    for path in (target.training, target.data / "source.json"):
+        path.write_text(json.dumps(target.secret + 0.5))
     prepare = PREPARE.replace("@DATA@", str(target.data))
     for name, text in (("prepare.py", prepare), ("train.py", TRAIN), ("program.md", PROGRAM)):
         (target.lab / name).write_text(text)

@@ -13,6 +13,7 @@ which must be a good one and leave an artifact. All of it happens in
 a box (sandbox.py) that holds the experiment's own files and folders, and the data's public facts.
 """
 
+import errno
 import json
 import math
 import os
@@ -38,7 +39,7 @@ from autoresearch.process import (
 )
 from autoresearch.runners.base import Job, Outcome, Progress
 from autoresearch.sandbox import Box, Tier, confine
-from autoresearch.text import clean
+from autoresearch.text import clean, clean_line
 
 LATE_RATIO = 0.01  # of the budget: later is invalid
 LATE_SECONDS = 0.5  # at least so much, for short budgets on busy machines
@@ -63,6 +64,7 @@ class LocalRunner:
         with start(job, self.tier, self.gpus) as (process, link):
             startup = self._await_ready(job, process, link, began)
             keep_compiled(job)
+            handed = [path.stat() for path in job.handover if path.exists()]
             if startup is None:
                 done, seconds, busy = dict[str, Any](), time.monotonic() - began, 0.0
                 check_in_time(seconds, job.program.budget_seconds)
@@ -74,6 +76,7 @@ class LocalRunner:
             if ending.error:  # something of it is left, and may write to it
                 job.tick()
                 raise what_ended(job, ending, "with a complete artifact")
+        check_handover(job, handed)
         check_artifact(job)
         figures = numbers(done.get("figures"))
         reported = figures.get("peak_memory_mb", 0.0)
@@ -221,17 +224,22 @@ def keep_compiled(job: Job) -> None:
     lie in it. Plain files alone, through descriptors: the run lives and may swap a file for a link
     meanwhile."""
     left = COMPILED_BYTES
-    with suppress(PermissionError):  # the run took the rights to its own folder away
-        for folder, _, names, descriptor in os.fwalk(job.compiling):
-            target = job.compiled_at_ready / Path(folder).relative_to(job.compiling)
+    try:
+        for folder, folders, names, descriptor in os.fwalk(job.compiling):
+            inside = Path(folder).relative_to(job.compiling)
+            if len(inside.parts) >= DEEPEST:
+                folders.clear()
             for name in names:
                 data = None
                 with suppress(OSError):
                     data = plain.read_at(descriptor, name, left)
                 left -= len(data or b"")
                 if data is not None:
-                    target.mkdir(parents=True, exist_ok=True)
-                    (target / name).write_bytes(data)
+                    (job.compiled_at_ready / inside).mkdir(parents=True, exist_ok=True)
+                    (job.compiled_at_ready / inside / name).write_bytes(data)
+    except OSError as error:  # folders without rights, or with names that do not fit
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def command(words: tuple[str, ...], python: str, *options: str) -> list[str]:
@@ -298,7 +306,7 @@ def numbers(values: object) -> dict[str, float]:
     if not isinstance(values, dict):
         return {}
     return {
-        clean(str(name))[:64]: float(value)
+        clean_line(str(name), 64): float(value)
         for name, value in list(values.items())[:64]
         if isinstance(value, int | float) and abs(value) < 1e300 and math.isfinite(value)
     }
@@ -328,8 +336,21 @@ def check_in_time(seconds: float, budget: float) -> None:
         raise Invalid(f"handed its model in {late:.1f} s after its {budget:g} s were over")
 
 
+def check_handover(job: Job, before: list[os.stat_result]) -> None:
+    """The training data as it was: what a run writes there, its weights for one, the next could
+    read. A descriptor of a file of the same user can be opened again for writing. Nothing sets the
+    time of a file's last change but a change."""
+    for path, then in zip(job.handover, before, strict=False):
+        with suppress(FileNotFoundError):
+            now = path.stat()
+            if now.st_ino == then.st_ino and now.st_ctime_ns != then.st_ctime_ns:
+                path.unlink()  # it is prepared anew, with all that hung on it gone
+                raise Invalid(f"it changed the training data: {path.name}, which is made anew")
+
+
 def check_artifact(job: Job) -> None:
     """Plain files, no links, not too large. Looked at when every process of the run is dead."""
+    job.artifact.parent.chmod(0o755)
     if not job.artifact.is_dir() or job.artifact.is_symlink():
         raise Crashed("ended without an artifact")
     job.artifact.chmod(0o755)  # it is to be moved, whatever the run made of it

@@ -1180,7 +1180,7 @@ def score(corpus, artifact, tree, splits=("dev",)):
     inputs, targets = (
         np.concatenate([getattr(t, k) for t in texts]) for k in ("inputs", "targets")
     )
-    # Both load the model now. The second gets its question when the first is dead.
+    # Both import the framework now. The second gets its question when the first is dead.
     with Model(corpus, artifact, tree) as claimer, Model(corpus, artifact, tree) as prover:
         claimed = claimer.losses(inputs, targets)
         claimer.stop()
@@ -1389,8 +1389,7 @@ class Model:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         paths = {"artifact": str(artifact.resolve()), "tree": str(tree.resolve())}
-        sizes = {"seq_len": corpus.seq_len, "vocab_size": corpus.vocab_size}
-        self._tell({"answer": writer, **sizes, **paths})
+        self._tell({"answer": writer, **paths})
 
     def __enter__(self):
         return self
@@ -1423,6 +1422,7 @@ class Model:
         for each of `answers`."""
         filled, answers = whole_batches(rows), answers.astype(np.uint16)
         sizes = {"inputs": filled.shape, "answers": answers.shape}
+        sizes["vocab_size"] = self._corpus.vocab_size
         data = filled.tobytes() + answers.tobytes()
         threading.Thread(target=self._tell, args=(sizes, data), daemon=True).start()
         wanted, found = 4 * width * answers.size, bytearray()
@@ -1465,20 +1465,29 @@ class Model:
 
 
 def answer(header, questions):
-    """The life of a model process: load, read the question, run the model, answer."""
+    """The life of a model process: read the question, load, run the model, answer.
+
+    Nothing of the experiment runs before its question is there, and the prover's comes when the
+    claimer is dead: two that ran at once could talk, by locks on files that both may read."""
     keep_memory()
-    model, device = load_model(Path(header["artifact"]), Path(header["tree"]))
-    if device.type != "cpu":  # a GPU loads its kernels now, while the other process works
-        row = np.zeros((1, header["seq_len"]), dtype=np.uint16)
-        evaluate(model, device, row, row, header["vocab_size"])
+    warm_device()
     asked = json.loads(questions.readline())
     inputs, answers = (
         np.frombuffer(questions.read(2 * math.prod(shape)), dtype=np.uint16).reshape(shape)
         for shape in (asked["inputs"], asked["answers"])
     )
-    found = evaluate(model, device, inputs, answers, header["vocab_size"])
+    model, device = load_model(Path(header["artifact"]), Path(header["tree"]))
+    found = evaluate(model, device, inputs, answers, asked["vocab_size"])
     with open(header["answer"], "wb") as file:
         file.write(found.tobytes())
+
+
+def warm_device():
+    """What takes time and is the framework's alone, while the other process works."""
+    gc.disable()  # the many objects of an import stay: looking for garbage costs an eighth of it
+    import torch
+
+    torch.ones(16, 16, device=find_device()) @ torch.ones(16, 16, device=find_device())
 
 
 def whole_batches(rows):
@@ -1513,7 +1522,6 @@ def evaluate(model, device, inputs, answers, vocab_size):
 
 def load_model(artifact, tree):
     """(model, device): what train.py's build(config) makes, with the artifact's weights."""
-    gc.disable()  # the many objects of an import stay: looking for garbage costs an eighth of it
     import torch
     from safetensors.torch import load_model as load_weights
 
