@@ -25,10 +25,8 @@ def in_short(view: StudyView) -> str:
     parts = [numbered(count, "experiment"), f"{len(view.kept)} kept"]
     if view.baseline and view.best:
         scores = dict.fromkeys((score_of(view.baseline), score_of(view.best)))
-        digits, metric = (
-            digits_for(min(scores), max(scores), 5),
-            clean_line(view.program.metric, 24),
-        )
+        digits = digits_for(min(scores), max(scores), 5)
+        metric = clean_line(view.program.metric, 24)
         parts.append(f"{' → '.join(number(each, digits) for each in scores)} {metric}")
     return ", ".join(parts)
 

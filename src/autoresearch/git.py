@@ -273,9 +273,9 @@ def clear_locks(root: Path, prefix: str) -> None:
     for lock in (*folder.rglob("*.lock"), folder.with_name(f"{folder.name}.lock")):
         until = time.monotonic() + LOCK_SECONDS
         with suppress(FileNotFoundError):
-            while abs(time.time() - lock.stat().st_mtime) < LOCK_SECONDS:
-                if time.monotonic() > until:
-                    break
+            while (
+                abs(time.time() - lock.stat().st_mtime) < LOCK_SECONDS and time.monotonic() <= until
+            ):
                 time.sleep(0.05)
             lock.unlink()
 

@@ -142,8 +142,8 @@ def check_scoring(ending: Ending, limit: float) -> None:
         raise TimedOut(f"scoring took longer than {limit:g} s")
     if ending.stopped:
         raise Crashed(f"scoring used more {ending.stopped} than it may")
-    said = ending.said.removeprefix("prepare.py: ") or f"exit code {ending.exit_code}"
-    said = ending.error or said
+    said = ending.error or ending.said.removeprefix("prepare.py: ")
+    said = said or f"exit code {ending.exit_code}"
     if ending.exit_code == RULE_BROKEN:
         raise Invalid(said)
     if ending.exit_code:

@@ -22,6 +22,7 @@ from autoresearch.tally import (
     Tally,
     Themes,
     Try,
+    best_by_value,
     gain_of,
     lineage,
     places,
@@ -135,11 +136,7 @@ def _cause(group: Sequence[Experiment], themes: Themes) -> Cause:
 
 def values(tries: Sequence[Try]) -> list[str]:
     """Each value that a constant was set to, with the best that came of it, in order."""
-    best: dict[str, Try] = {}
-    for each in tries:
-        known = best.get(each.value)
-        if each.value and (known is None or each.worth > known.worth):
-            best[each.value] = each
+    best = best_by_value(tries)
     ordered = sorted(best, key=lambda value: (size(value) is None, size(value) or 0.0, value))
     shown = [f"{clean_line(each, 24)} ({outcome(best[each])})" for each in ordered[:MOST_VALUES]]
     left = len(ordered) - len(shown)

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from autoresearch import judge
@@ -58,23 +59,18 @@ class Opener:
         with self.lab.workplace(f"{self.tag}.final") as place:
             locked, log = self._locked(place), self.lab.study_folder(self.tag) / "final.txt"
             data = judge.prepare(self.program, self.python, self.lab.root, locked, log, self.tick)
-            seeds = [seed_of(self._seed, best.number, SEEDS - FRESH + n) for n in range(FRESH)]
+            study = self.store.study(self.tag)
+            seeds = [seed_of(study.seed, best.number, SEEDS - FRESH + n) for n in range(FRESH)]
             fresh = [self._trained(place, data, best, seed) for seed in seeds]
+            first, score = experiments[0], partial(self._score, place, data)
             scores = {
-                name: [self._score(place, data, each, path) for path in models]
-                for name, each, models in (
-                    ("baseline", experiments[0], self._models(experiments[0])),
-                    ("best", best, fresh),
-                )
+                "baseline": [score(first, each) for each in self._models(first)],
+                "best": [score(best, each) for each in fresh],
             }
         self.store.event(self.tag, "final", number=best.number, seeds=seeds, **scores)
         final = self.store.final(self.tag)
         assert final is not None
         return final
-
-    @property
-    def _seed(self) -> int:
-        return self.store.study(self.tag).seed
 
     def _trained(self, place: Path, data: judge.Data, best: Experiment, seed: int) -> Path:
         """The artifact of the incumbent's files after one more run."""

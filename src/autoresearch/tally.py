@@ -118,12 +118,18 @@ def values_now(view: StudyView, themes: Themes) -> dict[str, str]:
     return now
 
 
-def values_text(tries: Iterable[Try]) -> str:
-    """Each value with the best that it gave; of many the best ones and both ends, in order."""
+def best_by_value(tries: Iterable[Try]) -> dict[str, Try]:
+    """Of each value that a constant was set to, the try that gave most; the first of equals."""
     best: dict[str, Try] = {}
     for each in tries:
         if each.value and (each.value not in best or each.worth > best[each.value].worth):
             best[each.value] = each
+    return best
+
+
+def values_text(tries: Iterable[Try]) -> str:
+    """Each value with the best that it gave; of many the best ones and both ends, in order."""
+    best = best_by_value(tries)
     ordered = sorted(best, key=_order)
     ends = (ordered[:1], ordered[-1:])
     chosen = sorted(best, key=lambda value: ([value] not in ends, -best[value].worth, value))

@@ -1487,7 +1487,8 @@ def warm_device():
     gc.disable()  # the many objects of an import stay: looking for garbage costs an eighth of it
     import torch
 
-    torch.ones(16, 16, device=find_device()) @ torch.ones(16, 16, device=find_device())
+    some = torch.ones(16, 16, device=find_device())
+    some @ some
 
 
 def whole_batches(rows):
