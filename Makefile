@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 		test -x $(BIN)/python || uv venv --quiet --seed .venv; \
 		$(BIN)/python -m pip install --quiet 'torch>=2.10,<2.14' && \
-		uv pip install --quiet --python $(BIN)/python -e '.[gpt,hub,oneshot,exports,watch,dev]'; \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[gpt,hub,oneshot,exports,watch,dev]'; \
 	else \
 		test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 		$(BIN)/python -m pip install --quiet 'torch>=2.10,<2.14' && \

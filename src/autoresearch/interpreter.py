@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,11 @@ print(json.dumps({
     "stdlib": sysconfig.get_path("stdlib"),
     "packages": [each for each in sys.path if each.endswith(ends)],
     "version": sys.version,
+    "tag": sys.implementation.cache_tag,
 }))
 """
+UNUSED = r"[/\\](tests?|idlelib|lib2to3)[/\\]"  # sources that no run imports
+COMPILING_SECONDS = 600
 PARTS = (  # what of a prefix is shown; beside it conda keeps other environments and downloads
     *("bin", "lib", "lib64", "libexec", "include", "share", "pyvenv.cfg", "ssl", "etc"),
     *("targets", "nvvm", "Frameworks", "Resources", "Python"),
@@ -45,11 +49,26 @@ class Interpreter:
     stdlib: Path
     packages: tuple[Path, ...]
     version: str
+    tag: str  # in the names of compiled files, as cpython-313
 
     def shown(self) -> list[Path]:
         """The folders and files that it needs, beside the system's."""
         own = [each for each in self.prefixes if each not in SYSTEM_PREFIXES]
         return [path for each in own for part in PARTS if (path := each / part).exists()]
+
+    def uncompiled(self) -> list[Path]:
+        """Packages that no bytecode lies beside, where we may write it; the stdlib counts as one.
+
+        Some installers (uv, unless told otherwise) leave that to the first import. In a box, where
+        packages are read-only, each run would compile all that it imports anew.
+        """
+        inside = [each for folder in self.packages for each in folder.glob("*/__init__.py")]
+        return [
+            source.parent
+            for source in (self.stdlib / "os.py", *inside)
+            if not (source.parent / "__pycache__" / f"{source.stem}.{self.tag}.pyc").exists()
+            and os.access(source.parent, os.W_OK)
+        ]
 
 
 @cache
@@ -68,7 +87,16 @@ def interpreter(python: str) -> Interpreter:
         stdlib=Path(facts["stdlib"]).resolve(),
         packages=real(facts["packages"]),
         version=facts["version"],
+        tag=facts["tag"],
     )
+
+
+def compile_packages(packages: list[Path], python: str) -> None:
+    """Write their bytecode. What cannot be compiled is left as it is."""
+    options = ("-qq", "-j", "0", "-x", UNUSED)
+    command = [python, "-I", "-m", "compileall", *options, *map(str, packages)]
+    with suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(command, capture_output=True, timeout=COMPILING_SECONDS, check=False)
 
 
 def real(paths: list[str]) -> tuple[Path, ...]:

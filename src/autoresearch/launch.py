@@ -25,6 +25,7 @@ from autoresearch.execution import pinned
 from autoresearch.experiment import incumbent
 from autoresearch.helm import Stop
 from autoresearch.herald import Herald
+from autoresearch.interpreter import compile_packages, interpreter
 from autoresearch.lab import Lab
 from autoresearch.ledger import used_by
 from autoresearch.program import Program
@@ -190,7 +191,10 @@ def resume_line(tag: str) -> str:
 
 
 def prepare_first(study: Study) -> None:
-    """Prepare the data before anything is timed, and show how it goes."""
+    """Prepare the packages and the data before anything is timed, and show how it goes."""
+    if packages := interpreter(study.python).uncompiled():
+        click.echo("compiling the Python packages, once, so that runs start sooner", err=True)
+        compile_packages(packages, study.python)
     log = study.lab.home / "prepare.txt"
     log.unlink(missing_ok=True)
     tick = echo_log(log, study.stop.tick)
