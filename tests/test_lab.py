@@ -313,12 +313,12 @@ def test_what_is_no_lab_is_said_in_words(tmp_path: Path) -> None:
 
 def test_one_engine_a_lab(tmp_path: Path) -> None:
     lab = Lab.open(make_tiny_lab(tmp_path / "lab"))
-    assert not lab.is_running()
+    assert lab.engine() is None
     with lab.lock():
-        assert lab.is_running()
+        assert lab.engine() is not None
         with pytest.raises(StudyError, match="at work"), lab.lock():
             pass
-    assert not lab.is_running()
+    assert lab.engine() is None
 
 
 def test_rules_of_a_desk(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 # Landlock's rights over files, by bit: execute, write, read, list; remove and make of each kind
 EXECUTE, WRITE, READ, LIST = 1, 2, 4, 8
-REFER, TRUNCATE, CONTROL_DEVICE = 1 << 13, 1 << 14, 1 << 15
+TRUNCATE, CONTROL_DEVICE = 1 << 14, 1 << 15
 MAKE_NODES = 1 << 6 | 1 << 11  # character and block devices: nobody needs to make them
 ON_FILES = EXECUTE | WRITE | READ | TRUNCATE | CONTROL_DEVICE
 KNOWN_BITS = {1: 13, 2: 14, 3: 15, 4: 15}  # of later versions: 16

@@ -78,10 +78,6 @@ class Lab:
             file.flush()
             yield
 
-    def is_running(self) -> bool:
-        """True while an engine works in this lab."""
-        return self.engine() is not None
-
     def engine(self) -> int | None:
         """The process that works in this lab now; 0 where it has not said its number yet."""
         path = self.root / HOME / "lock"

@@ -30,13 +30,7 @@ from typing import Any, Self
 
 from autoresearch import plain
 from autoresearch.errors import Crashed, Invalid, TimedOut
-from autoresearch.process import (
-    Caps,
-    Ending,
-    Supervised,
-    environment,
-    machine_cpu_seconds,
-)
+from autoresearch.process import Caps, Ending, Supervised, environment, machine_cpu_seconds
 from autoresearch.runners.base import Job, Outcome, Progress
 from autoresearch.sandbox import Box, Tier, confine
 from autoresearch.text import clean, clean_line
@@ -57,11 +51,10 @@ class LocalRunner:
     """One run at a time, on this machine, in the best box that it allows."""
 
     tier: Tier = Tier.PROCESSES
-    gpus: tuple[int, ...] | None = None  # None: all
 
     def run(self, job: Job) -> Outcome:
         began = time.monotonic()
-        with start(job, self.tier, self.gpus) as (process, link):
+        with start(job, self.tier) as (process, link):
             startup = self._await_ready(job, process, link, began)
             keep_compiled(job)
             handed = [path.stat() for path in job.handover if path.exists()]
@@ -159,9 +152,7 @@ class Neighbours:
 
 
 @contextmanager
-def start(
-    job: Job, tier: Tier, gpus: tuple[int, ...] | None
-) -> Iterator[tuple[Supervised, "Link"]]:
+def start(job: Job, tier: Tier) -> Iterator[tuple[Supervised, "Link"]]:
     """Start the train command, with our end of its socket; nothing of it is left afterwards."""
     temporary = job.folder / "tmp"
     for folder in (temporary, job.artifact.parent):
@@ -187,7 +178,6 @@ def start(
         readable=tuple(map(Path, filter(None, [job.manifest]))),
         writable=written,
         hidden=job.withheld,
-        gpus=gpus,
         processes=limits.processes,
         open_files=limits.open_files,
     )
