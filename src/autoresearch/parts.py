@@ -71,10 +71,8 @@ def researcher(spec: str, settings: Settings | None = None) -> Researcher:
     if name in EXAMPLES and not rest:
         raise UserError(f"--researcher {name}: names nothing: write one such as `{EXAMPLES[name]}`")
     if name == "mix":
-        read_parts, mix = _module("mix", "read_parts", "Mix")
-        return _made(
-            mix(tuple((each, researcher(each.name, settings)) for each in read_parts(rest)))
-        )
+        shares = load("autoresearch.researchers.mix:read_parts")(rest)
+        return _class("mix:Mix")(tuple((each, researcher(each.name, settings)) for each in shares))
     makers: dict[str, Callable[[str, str, Settings], Researcher]] = {
         "acp": _acp_by_hand,
         "cmd": _command,
@@ -82,13 +80,12 @@ def researcher(spec: str, settings: Settings | None = None) -> Researcher:
         "py": _own,
     }
     make = makers.get(name, _preset)
-    watch = load("autoresearch.researchers.watch:NightWatch")
     called = spec
     if make in (_acp_by_hand, _command):
         called = Path(_words(name, rest)[0]).name
     elif make is _oneshot:
         called = rest
-    return _made(watch(called, make(name, rest, settings), Late("knobs")))
+    return _class("watch:NightWatch")(called, make(name, rest, settings), Late("knobs"))
 
 
 @dataclass(slots=True)
@@ -104,26 +101,22 @@ class Late:
         return self._one.propose(desk)
 
 
-def _made(one: Researcher) -> Researcher:
-    return one
-
-
-def _module(module: str, *names: str) -> tuple[Any, ...]:
-    found = import_module(f"autoresearch.researchers.{module}")
-    return tuple(getattr(found, name) for name in names)
+def _class(path: str) -> Callable[..., Researcher]:
+    """Such as `knobs:Knobs`."""
+    return cast("Callable[..., Researcher]", load(f"autoresearch.researchers.{path}"))
 
 
 def _knobs(mode: str = "tpe") -> Researcher:
-    return _made(load("autoresearch.researchers.knobs:Knobs")(mode))
+    return _class("knobs:Knobs")(mode)
 
 
 def _preset(name: str, option: str, settings: Settings) -> Researcher:
-    presets, acp = (*_module("presets", "PRESETS"), *_module("acp", "Acp"))
+    presets = load("autoresearch.researchers.presets:PRESETS")
     if name not in presets:
         raise UserError(_unknown(name, option, ("knobs", *presets, *EXAMPLES)))
     if option not in ("", "continued"):
         raise UserError(f"{name} has no option {option!r}: write {name} or {name}:continued")
-    return _made(acp(name, presets[name], settings, option == "continued"))
+    return _class("acp:Acp")(name, presets[name], settings, option == "continued")
 
 
 def _unknown(name: str, option: str, names: tuple[str, ...]) -> str:
@@ -141,9 +134,9 @@ def _unknown(name: str, option: str, names: tuple[str, ...]) -> str:
 
 
 def _acp_by_hand(kind: str, line: str, settings: Settings) -> Researcher:
-    by_hand, acp = (*_module("presets", "by_hand"), *_module("acp", "Acp"))
     words = _words(kind, line)
-    return _made(acp(Path(words[0]).name, by_hand(words), settings))
+    preset = load("autoresearch.researchers.presets:by_hand")(words)
+    return _class("acp:Acp")(Path(words[0]).name, preset, settings)
 
 
 def _command(kind: str, line: str, settings: Settings) -> Researcher:
@@ -154,7 +147,7 @@ def _command(kind: str, line: str, settings: Settings) -> Researcher:
             f"--researcher cmd: nothing is known to put in for {wrong[0]}: write {{prompt}} for a "
             "file with the task, {text} for the task itself, or neither for standard input"
         )
-    return _made(load("autoresearch.researchers.command:Command")(shlex.join(words), settings))
+    return _class("command:Command")(shlex.join(words), settings)
 
 
 def _words(kind: str, line: str) -> list[str]:
@@ -182,7 +175,7 @@ def _words(kind: str, line: str) -> list[str]:
 
 def _oneshot(_: str, model: str, settings: Settings) -> Researcher:
     try:
-        oneshot = load("autoresearch.researchers.oneshot:Oneshot")
+        oneshot = _class("oneshot:Oneshot")
     except ImportError as error:
         missing = error.name or getattr(error.__cause__, "name", None) or clean_line(str(error))
         if missing.startswith("autoresearch"):
@@ -191,7 +184,7 @@ def _oneshot(_: str, model: str, settings: Settings) -> Researcher:
             f"oneshot needs a package that is not installed ({missing}): "
             "pip install 'autoresearch[oneshot]'"
         ) from error
-    return _made(oneshot(model, settings))
+    return oneshot(model, settings)
 
 
 def _own(_: str, path: str, settings: Settings) -> Researcher:
@@ -226,7 +219,7 @@ def _own(_: str, path: str, settings: Settings) -> Researcher:
             sys.path.append(folder)  # for what the class imports only when it proposes
     if not callable(getattr(made, "propose", None)):
         raise UserError(f"{where} has no method propose: docs/researchers.md shows what it needs")
-    return _made(made)
+    return cast("Researcher", made)
 
 
 def _complaint(error: BaseException) -> str:
