@@ -20,7 +20,6 @@ the kernel; for root, an agent's own sandbox that wants a /proc of its own.
 import os
 import platform
 import shutil
-import struct
 import subprocess
 import tempfile
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -181,28 +180,10 @@ FAMILIES = (1, 2, 10, 16)  # unix, IPv4, IPv6, netlink; no way to a hypervisor, 
 
 def filter_for_agents(machine: str) -> bytes:
     """As seccomp.filter_for, with network and namespaces."""
-    if machine not in seccomp.AUDIT or struct.calcsize("P") != 8:
-        return b""
-    column = seccomp.COLUMN[machine]
-    denied = {name: numbers[column] for name, numbers in seccomp.CALLS.items()}
-    program = [
-        (seccomp.LOAD, 0, 0, seccomp.ARCHITECTURE),
-        (seccomp.JUMP_EQUAL, 1, 0, seccomp.AUDIT[machine]),
-        seccomp.refuse(seccomp.EPERM),
-        (seccomp.LOAD, 0, 0, seccomp.NUMBER),
-    ]
-    if machine == "x86_64":
-        program += [(seccomp.JUMP_AT_LEAST, 0, 1, seccomp.X32), seccomp.refuse(seccomp.EPERM)]
-    for name, number in denied.items():
-        if number is not None and name not in OF_NAMESPACES:
-            program += seccomp.when(number, [seccomp.refuse(seccomp.EPERM)])
+    refused = [name for name in seccomp.CALLS if name not in OF_NAMESPACES]
     typing = seccomp.refuse_values(seccomp.SECOND, seccomp.TERMINAL_INPUT)
-    for name, then in (("ioctl", typing), ("socket", families())):
-        number = seccomp.SPECIAL[name][column]
-        assert number is not None
-        program += seccomp.when(number, then)
-    program.append((seccomp.RETURN, 0, 0, seccomp.ALLOW))
-    return b"".join(struct.pack("<HBBI", *each) for each in program)
+    judged = {"ioctl": typing, "socket": families()}
+    return seccomp.assembled(machine, dict.fromkeys(refused, seccomp.EPERM), judged)
 
 
 def families() -> list[seccomp.Instruction]:

@@ -11,6 +11,7 @@ here. Ordinary files are the business of mounts (tier 3) or Landlock (tier 2).
 """
 
 import struct
+from collections.abc import Mapping
 
 EPERM, ENOSYS = 1, 38
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
@@ -22,9 +23,10 @@ AF_UNIX, SOCK_STREAM, SOCK_SEQPACKET, SOCK_TYPES = 1, 1, 5, 0xF
 NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* bit that clone() takes
 TERMINAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into the terminal
 
+Numbers = dict[str, tuple[int | None, int | None]]  # of calls, on x86_64 and on aarch64
 AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 COLUMN = {"x86_64": 0, "aarch64": 1}
-CALLS: dict[str, tuple[int | None, int | None]] = {  # numbers on x86_64 and on aarch64
+CALLS: Numbers = {
     # other processes
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
@@ -91,9 +93,7 @@ CALLS: dict[str, tuple[int | None, int | None]] = {  # numbers on x86_64 and on 
     "iopl": (172, None),
     "ioperm": (173, None),
 }
-ALONE: dict[
-    str, tuple[int | None, int | None]
-] = {  # what namespaces and mounts keep private in tier 3
+ALONE: Numbers = {  # what namespaces and mounts keep private in tier 3
     "truncate": (76, 45),  # by path: Landlock knows of it only from Linux 6.2 on
     "setxattr": (188, 5),
     "lsetxattr": (189, 6),
@@ -105,7 +105,7 @@ ALONE: dict[
     "removexattrat": (466, 466),
     "file_setattr": (469, 469),
 }
-IGNORED: dict[str, tuple[int | None, int | None]] = {  # modes, owners and times of any file
+IGNORED: Numbers = {  # modes, owners and times of any file
     "chmod": (90, None),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
@@ -119,16 +119,14 @@ IGNORED: dict[str, tuple[int | None, int | None]] = {  # modes, owners and times
     "futimesat": (261, None),
     "utimensat": (280, 88),
 }
-PAGES: dict[str, tuple[int | None, int | None]] = {  # which pages of a file are in memory: a box
+PAGES: Numbers = {  # which pages of a file are in memory: a box
     "mincore": (27, 232),  # that is gone may have written with them what a later one reads
     "cachestat": (451, 451),
     "preadv2": (327, 286),  # libraries that need it do without it
 }
-EVICTING: dict[str, tuple[int | None, int | None]] = {
-    "fadvise64": (221, 223)
-}  # done in words alone
+EVICTING: Numbers = {"fadvise64": (221, 223)}  # done in words alone
 PUT_OUT = (20, 21)  # madvise: MADV_COLD, MADV_PAGEOUT
-SPECIAL = {
+SPECIAL: Numbers = {
     "madvise": (28, 233),
     "clone": (56, 220),
     "clone3": (435, 435),
@@ -136,6 +134,7 @@ SPECIAL = {
     "socket": (41, 198),
     "socketpair": (53, 199),
 }
+EVERY = {**CALLS, **ALONE, **IGNORED, **PAGES, **EVICTING, **SPECIAL}
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, constant
 
 
@@ -146,15 +145,28 @@ def filter_for(machine: str, *, alone: bool) -> bytes:
     denied too, and changes of modes, owners and times, which Landlock does not judge, are taken
     without an error and not made: copying files, linkers and compilers go on.
     """
+    refused = dict.fromkeys(CALLS | ALONE if alone else CALLS, EPERM)
+    refused |= dict.fromkeys(IGNORED if alone else (), 0)
+    refused |= {**dict.fromkeys(EVICTING, 0), **dict.fromkeys(PAGES, ENOSYS)}
+    judged = {
+        # The flags of clone3 lie behind a pointer: without it, libraries fall back to clone.
+        "clone3": [refuse(ENOSYS)],
+        "clone": refuse_bits(FIRST, NEW_NAMESPACES),
+        "ioctl": refuse_values(SECOND, TERMINAL_INPUT),
+        "madvise": refuse_values(THIRD, PUT_OUT, 0),
+        "socket": sockets(alone),
+        "socketpair": pairs(),
+    }
+    return assembled(machine, refused, judged)
+
+
+def assembled(
+    machine: str, refused: Mapping[str, int], judged: Mapping[str, list[Instruction]]
+) -> bytes:
+    """A filter by the names of calls: the error of each that is refused, and what judges others;
+    all else is allowed. b"" where the numbers are not known."""
     if machine not in AUDIT or struct.calcsize("P") != 8:
         return b""
-    column = COLUMN[machine]
-    special = {name: numbers[column] for name, numbers in SPECIAL.items()}
-    refused = [(numbers[column], EPERM) for numbers in (CALLS | ALONE if alone else CALLS).values()]
-    if alone:
-        refused += [(numbers[column], 0) for numbers in IGNORED.values()]
-    refused += [(numbers[column], 0) for numbers in EVICTING.values()]
-    refused += [(numbers[column], ENOSYS) for numbers in PAGES.values()]
     program = [
         (LOAD, 0, 0, ARCHITECTURE),
         (JUMP_EQUAL, 1, 0, AUDIT[machine]),
@@ -163,16 +175,10 @@ def filter_for(machine: str, *, alone: bool) -> bytes:
     ]
     if machine == "x86_64":
         program += [(JUMP_AT_LEAST, 0, 1, X32), refuse(EPERM)]
-    for number, error in refused:
+    for name, then in ({k: [refuse(v)] for k, v in refused.items()} | dict(judged)).items():
+        number = EVERY[name][COLUMN[machine]]
         if number is not None:
-            program += when(number, [refuse(error)])
-    # The flags of clone3 lie behind a pointer: without it, libraries fall back to clone.
-    program += when(special["clone3"], [refuse(ENOSYS)])
-    program += when(special["clone"], refuse_bits(FIRST, NEW_NAMESPACES))
-    program += when(special["ioctl"], refuse_values(SECOND, TERMINAL_INPUT))
-    program += when(special["madvise"], refuse_values(THIRD, PUT_OUT, 0))
-    program += when(special["socket"], sockets(alone))
-    program += when(special["socketpair"], pairs())
+            program += when(number, then)
     program.append((RETURN, 0, 0, ALLOW))
     return b"".join(struct.pack("<HBBI", *each) for each in program)
 
