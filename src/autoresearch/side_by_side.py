@@ -7,12 +7,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from autoresearch.ahead import headline
-from autoresearch.comparison import (
-    Comparison,
-    Found,
-    found,
-    lead,
-)
+from autoresearch.comparison import Comparison, Found, found, lead
 from autoresearch.costs import dollars
 from autoresearch.findings import signed
 from autoresearch.sameness import Difference
@@ -31,8 +26,9 @@ def comparison_lines(both: Comparison) -> list[str]:
     one, other = (found(this, that) for this, that in pairs(both))
     lines = [*wrapped(headline(both)), "", *comparable_lines(both), ""]
     lines.append(row("", clean_line(one.tag, COLUMN - 2), clean_line(other.tag, COLUMN - 2)))
-    for label, text in ROWS.items():
-        cells = [text(each, both) for each in (one, other)]
+    rows = ROWS if both.is_comparable is False else {**ROWS, REACHED: reached_text}
+    for label, text in rows.items():
+        cells = [text(each) for each in (one, other)]
         if any(cells):
             lines.append(row(label, *(cell or "-" for cell in cells)))
     for view in both.views:
@@ -111,14 +107,12 @@ def score_text(value: float | None) -> str:
     return "" if value is None else number(value)
 
 
-def best_text(each: Found, both: Comparison) -> str:
-    del both
+def best_text(each: Found) -> str:
     at = "" if not each.best_number else f" (#{each.best_number})"
     return f"{score_text(each.best)}{at}"
 
 
-def gain_text(each: Found, both: Comparison) -> str:
-    del both
+def gain_text(each: Found) -> str:
     if each.best is None or each.gain <= 0:
         return "none"
     half = f" ± {number(each.gain_interval, like=each.best)}" if each.gain_interval else ""
@@ -126,8 +120,7 @@ def gain_text(each: Found, both: Comparison) -> str:
     return f"{number(each.gain, like=each.best)}{half}{share}"
 
 
-def rate_text(each: Found, both: Comparison) -> str:
-    del both
+def rate_text(each: Found) -> str:
     rate = each.gain_per_device_hour
     if rate is None:
         return ""
@@ -135,16 +128,15 @@ def rate_text(each: Found, both: Comparison) -> str:
     return f"{amount} per {'GPU' if each.has_gpu else 'machine'} hour"
 
 
-def sealed_text(each: Found, both: Comparison) -> str:
-    del both
+def sealed_text(each: Found) -> str:
     if each.sealed_gain is None:
         return ""
     half = f" ± {number(each.sealed_interval, like=each.best)}" if each.sealed_interval else ""
     return f"{signed(each.sealed_gain, each.best)}{half}"
 
 
-def reached_text(each: Found, both: Comparison) -> str:
-    if both.is_comparable is False or each.best is None:
+def reached_text(each: Found) -> str:
+    if each.best is None:
         return ""
     if each.reached_other_after is None:
         return "never"
@@ -157,22 +149,20 @@ def hours(value: float | None) -> str:
     return f"{value:.1f} h" if value >= 1 else f"{value * 60:.1f} min"
 
 
-ROWS: dict[str, Callable[[Found, Comparison], str]] = {
-    "baseline": lambda each, _: score_text(each.baseline),
+ROWS: dict[str, Callable[[Found], str]] = {
+    "baseline": lambda each: score_text(each.baseline),
     "best": best_text,
     "gain": gain_text,
     "on the sealed text": sealed_text,
-    "kept / tried": lambda each, _: f"{each.kept} / {each.tried}",
-    "from start to end": lambda each, _: hours(each.wall_hours),
-    "in experiments": lambda each, _: hours(each.experiment_hours),
-    "on the device": lambda each, _: hours(each.device_hours),
+    "kept / tried": lambda each: f"{each.kept} / {each.tried}",
+    "from start to end": lambda each: hours(each.wall_hours),
+    "in experiments": lambda each: hours(each.experiment_hours),
+    "on the device": lambda each: hours(each.device_hours),
     "gain per hour there": rate_text,
-    "tokens of proposals": lambda each, _: (
-        f"{each.proposal_tokens:,}" if each.proposal_tokens else ""
-    ),
-    "money": lambda each, _: "" if each.cost_usd is None else dollars(each.cost_usd),
-    "reached the other's best": reached_text,
+    "tokens of proposals": lambda each: f"{each.proposal_tokens:,}" if each.proposal_tokens else "",
+    "money": lambda each: "" if each.cost_usd is None else dollars(each.cost_usd),
 }
+REACHED = "reached the other's best"  # where the scores can be compared
 
 
 def row(label: str, one: str, other: str) -> str:
