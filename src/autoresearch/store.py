@@ -236,33 +236,33 @@ class Store:
         machine: Mapping[str, str],
         keep_rule: str = "confirm",
     ) -> Study:
-        facts = (json.dumps(contract), seed, researcher, json.dumps(machine), keep_rule)
+        study = Study(tag, now(), contract, seed, researcher, machine, keep_rule)
         with self._transaction():
-            self._db.execute(
-                "INSERT INTO studies (tag, created_at, contract, seed, researcher, machine,"
-                " keep_rule) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (tag, now(), *facts),
-            )
+            self._insert_study(study)
         return self.study(tag)
+
+    def _insert_study(self, study: Study) -> None:
+        self._db.execute(
+            "INSERT INTO studies (tag, created_at, contract, seed, researcher, machine,"
+            " keep_rule) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(study.tag, study.created_at, json.dumps(dict(study.contract)), study.seed),
+                *(study.researcher, json.dumps(dict(study.machine)), study.keep_rule),
+            ),
+        )
 
     def insert(self, study: Study, experiments: Iterable[Experiment], **event: Any) -> None:
         """Add a finished study whole, or nothing of it. Raises StudyError when its tag is taken.
 
         `event` is the data of its first event, `imported`.
         """
-        facts = (study.tag, study.created_at, json.dumps(dict(study.contract)), study.seed)
-        more = (study.researcher, json.dumps(dict(study.machine)), study.keep_rule)
         experiments = tuple(experiments)
         with self._transaction():
             if study.tag in self.tags():
                 raise StudyError(
                     f"there is a study {study.tag} in this lab already: name another with --tag"
                 )
-            self._db.execute(
-                "INSERT INTO studies (tag, created_at, contract, seed, researcher, machine,"
-                " keep_rule) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*facts, *more),
-            )
+            self._insert_study(study)
             self._db.executemany(
                 "INSERT INTO experiments (study, number, parent, started_at, finished_at,"
                 ' "commit", description, hypothesis, researcher, details, verdict, reason, score,'
@@ -274,10 +274,7 @@ class Store:
                 " reason, figures, config) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [run_row(study.tag, each, run) for each in experiments for run in each.runs],
             )
-            self._db.execute(
-                "INSERT INTO events (study, at, kind, data) VALUES (?, ?, ?, ?)",
-                (study.tag, now(), "imported", json.dumps(event)),
-            )
+            self.event(study.tag, "imported", **event)
 
     def study(self, tag: str) -> Study:
         """Raises StudyError when there is none."""

@@ -22,7 +22,7 @@ def experiment_facts(lab: Lab, path: Path, tag: str, number: int) -> dict[str, A
     with reading(path) as reader:
         program = Program.from_contract(reader.study(tag).contract)
         each = reader.experiment(tag, number)
-        used = reader.usage_of(tag, number)
+        used = reader.usage(tag, number)
         parent = reader.experiment(tag, each.parent) if each.parent is not None else None
     folder, name = folder_of(lab, tag), f"{number:04d}"
     facts: dict[str, Any] = harmless(experiment_json(each, program, used))

@@ -101,20 +101,12 @@ class Reader:
         )
         return [Event(each[0], each[1], each[2], json.loads(each[3]), each[4]) for each in found]
 
-    def usage(self, tag: str) -> Usage:
-        """What all proposals took."""
-        found = self._db.execute(
-            "SELECT coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),"
-            " coalesce(sum(cached_tokens), 0), sum(cost_usd) FROM usage WHERE study = ?",
-            (tag,),
-        ).fetchone()
-        return Usage(*found)
-
-    def usage_of(self, tag: str, number: int) -> Usage:
+    def usage(self, tag: str, number: int | None = None) -> Usage:
+        """What all proposals took, or that of one experiment."""
         found = self._db.execute(
             "SELECT coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),"
             " coalesce(sum(cached_tokens), 0), sum(cost_usd) FROM usage"
-            " WHERE study = ? AND experiment = ?",
+            " WHERE study = ? AND experiment = coalesce(?, experiment)",
             (tag, number),
         ).fetchone()
         return Usage(*found)
