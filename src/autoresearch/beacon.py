@@ -17,8 +17,10 @@ from autoresearch.store import now
 from autoresearch.text import write_whole
 
 APART_SECONDS = 0.5
+MOST_BYTES = 2**20  # of the file that are read
 PROPOSING, TRAINING, SCORING = "proposing", "training", "scoring"
 WAITING, HELD = "waiting", "paused"
+PHASES = (PROPOSING, TRAINING, SCORING, WAITING, HELD)
 _FIGURES = ("seconds", "step", "loss", "tokens", "tokens_per_second")
 
 
@@ -62,7 +64,8 @@ class Beacon:
 def seen(folder: Path) -> Mapping[str, Any]:
     """What the file says; {} where there is none."""
     try:
-        facts = json.loads((folder / "now.json").read_bytes())
+        with (folder / "now.json").open("rb") as file:
+            facts = json.loads(file.read(MOST_BYTES))
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}

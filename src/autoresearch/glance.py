@@ -113,7 +113,7 @@ class Glance:
         if not self.is_busy:
             return self._words_at_rest()
         number = self.now.get("experiment")
-        what = PHASES.get(str(self.now.get("phase")), "beginning").format(number=number)
+        what = WORDS.get(str(self.now.get("phase")), "beginning").format(number=number)
         if self.state.stopping:
             return f"{what}; stopping after that"
         if self.state.paused and self.now.get("phase") != HELD:
@@ -144,7 +144,7 @@ class Glance:
         return found
 
 
-PHASES = {
+WORDS = {  # of each phase
     PROPOSING: "proposing #{number}",
     TRAINING: "training #{number}",
     SCORING: "scoring #{number}",

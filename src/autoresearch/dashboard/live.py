@@ -7,9 +7,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from autoresearch.beacon import PHASES, seen
 from autoresearch.text import clean_line
 
-PHASES = ("proposing", "training", "scoring", "waiting", "paused")
 _NUMBERS = (
     *("pid", "experiment", "run", "seconds", "budget_seconds", "step", "loss", "tokens"),
     "tokens_per_second",
@@ -22,12 +22,7 @@ Point = tuple[float, float]  # seconds of training, loss
 
 def read_now(folder: Path) -> dict[str, Any]:
     """What a study's engine says that it does; {} where nothing can be read."""
-    try:
-        with (folder / "now.json").open("rb") as file:
-            said = json.loads(file.read(MOST_BYTES))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(said, dict):
+    if not (said := seen(folder)):
         return {}
     known: dict[str, Any] = {name: number(said.get(name)) for name in _NUMBERS}
     known["phase"] = said["phase"] if said.get("phase") in PHASES else ""
