@@ -1,7 +1,7 @@
 """The parts of the report below its opening, in the order of the questions that they answer."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from autoresearch import costs, recipe
@@ -282,21 +282,16 @@ def _reference(view: StudyView, digits: str) -> str:
 
 
 def link(view: StudyView, experiment: Experiment) -> str:
-    return link_to(view, experiment.number)
-
-
-def link_to(view: StudyView, number: int) -> str:
+    number = experiment.number
     return f'<a href="#change-{number}">{number}</a>' if view.diffs.get(number) else str(number)
 
 
-def chapters() -> Iterator[Chapter]:
-    yield Chapter("Can I believe it?", _belief, BELIEVE)
-    yield Chapter("What did it learn?", _learned, LEARNED)
-    yield Chapter("What should I take over?", _take, TAKE)
-    yield Chapter("What should I try next?", _next, NEXT)
-    yield Chapter("What it cost", _cost)
-    yield Chapter("Every experiment", _all)
-    yield Chapter("Every change", _changes)
-
-
-CHAPTERS = tuple(chapters())
+CHAPTERS = (
+    Chapter("Can I believe it?", _belief, BELIEVE),
+    Chapter("What did it learn?", _learned, LEARNED),
+    Chapter("What should I take over?", _take, TAKE),
+    Chapter("What should I try next?", _next, NEXT),
+    Chapter("What it cost", _cost),
+    Chapter("Every experiment", _all),
+    Chapter("Every change", _changes),
+)
