@@ -25,7 +25,7 @@ from autoresearch.program import Program
 from autoresearch.text import number
 from autoresearch.view import StudyView
 
-NIGHT = Path(__file__).parents[2] / "shared" / "data" / "overnight-125.tsv"
+NIGHT = Path(__file__).parents[1] / "docs" / "examples" / "overnight-125" / "results.tsv"
 HOSTILE = "\x1b[31m<script>$x^2$--!></script>\u202e 漢字 🚀 \x00\ud800 & \" ' <!-- "
 
 
@@ -60,8 +60,6 @@ def study(count: int, seed: int = 0, *, higher: bool = False) -> StudyView:
 
 
 def published_night() -> StudyView:
-    if not NIGHT.exists():
-        pytest.skip(f"the published night is not here: {NIGHT} (it is no part of the repository)")
     found = []
     for each, line in enumerate(NIGHT.read_text().splitlines()[1:]):
         _, score, _, verdict, words = line.split("\t")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from autoresearch.view import StudyView
 from tests.conftest import Call
 from tests.test_git import user
 
-NIGHT = Path(__file__).parents[2] / "shared" / "data" / "overnight-125.tsv"
+NIGHT = Path(__file__).parents[1] / "docs" / "examples" / "overnight-125" / "results.tsv"
 HEADING = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
 SMALL = HEADING + (
     "baseline\t1.500000\t44.0\tkeep\tbaseline\n"
@@ -44,10 +45,8 @@ SMALL = HEADING + (
 
 
 @pytest.fixture
-def night() -> Path:
-    if not NIGHT.exists():
-        pytest.skip(f"the published night is not here: {NIGHT} (it is no part of the repository)")
-    return NIGHT
+def night(tmp_path: Path) -> Path:
+    return Path(shutil.copyfile(NIGHT, tmp_path / "overnight-125.tsv"))
 
 
 def imported(lab: Path, text: str, **wanted: str) -> tuple[Experiment, ...]:
