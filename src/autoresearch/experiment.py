@@ -155,6 +155,12 @@ class Experiment:
         return {name: value for name, value in config.items() if isinstance(value, Scalar)}
 
     @property
+    def tier(self) -> int | None:
+        """Of the weakest box that its runs had; None where none tells of one."""
+        tiers = (int(run.figures["tier"]) for run in self.runs if "tier" in run.figures)
+        return min(tiers, default=None)
+
+    @property
     def last_run(self) -> Run | None:
         return self.runs[-1] if self.runs else None
 

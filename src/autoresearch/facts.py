@@ -31,9 +31,7 @@ def experiment_json(each: Experiment, program: Program, used: Usage) -> dict[str
         "tokens": whole(figures.get("tokens")),
         "started_at": each.started_at or None,
         "finished_at": each.finished_at,
-        "tier": min(
-            (int(one.figures["tier"]) for one in each.runs if "tier" in one.figures), default=None
-        ),
+        "tier": each.tier,
         "proposal_tokens": None if each.is_imported else used.tokens,
         "proposal_cost_usd": used.cost_usd,
         "config": dict(run.config) if run else {},

@@ -183,15 +183,14 @@ def row_of(view: StudyView, each: Experiment, used: Usage, best: float | None) -
         num_params=figures.get("num_params"),
         tokens=figures.get("tokens"),
         num_steps=figures.get("num_steps"),
-        tier=min((int(one.figures["tier"]) for one in each.runs if "tier" in one.figures),
-                 default=None),
+        tier=each.tier,
         input_tokens=None if each.is_imported else used.input_tokens,
         output_tokens=None if each.is_imported else used.output_tokens,
         cached_tokens=None if each.is_imported else used.cached_tokens,
         cost_usd=used.cost_usd,
         figures=json.dumps(cleaned(figures)),
         config=json.dumps(cleaned(dict(run.config) if run else {})),
-    )  # fmt: skip
+    )
 
 
 def cleaned(value: Any) -> Any:
