@@ -13,7 +13,6 @@ from autoresearch.campaign import Study
 from autoresearch.lab import Lab
 from autoresearch.runners.local import LocalRunner
 from autoresearch.store import Store
-from autoresearch.strategies.greedy import Greedy
 from autoresearch.study import research
 from autoresearch.terminal import PlainWatcher
 
@@ -24,7 +23,7 @@ def main(folder: Path, experiments: int, spec: str = "knobs") -> None:
         opened = opening.open_study(lab, store, opening.Wishes("t", experiments=experiments))
         researcher = parts.Late(spec) if spec == "knobs" else parts.researcher(spec)
         study = Study(
-            "t", lab, store, opened.program, researcher, spec, Greedy(), LocalRunner(),
+            "t", lab, store, opened.program, researcher, spec, LocalRunner(),
             PlainWatcher(Console(), opened.program), sys.executable, 0,
         )  # fmt: skip
         research(study, opened.budget)

@@ -30,7 +30,6 @@ from autoresearch.runners import local
 from autoresearch.runners.base import Progress
 from autoresearch.runners.local import LocalRunner
 from autoresearch.store import Store
-from autoresearch.strategies.greedy import Greedy
 from autoresearch.study import research
 from autoresearch.testing.tiny import PREPARE, TRAIN, make_tiny_lab
 
@@ -91,7 +90,7 @@ def study_in(
     with lab.lock(), Store(opening.store_path(lab)) as store:
         opened = opening.open_study(lab, store, opening.Wishes("t"))
         study = Study(
-            "t", lab, store, opened.program, researcher or Scripted(edits), "scripted", Greedy(),
+            "t", lab, store, opened.program, researcher or Scripted(edits), "scripted",
             LocalRunner(), watcher or Notes(), sys.executable, 0, rule=keep.Greedy(),
         )  # fmt: skip
         research(study, Budget(experiments=len(edits)))

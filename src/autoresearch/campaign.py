@@ -15,7 +15,6 @@ from autoresearch.researchers.base import Researcher
 from autoresearch.runners.base import Progress, Runner
 from autoresearch.sandbox import Tier
 from autoresearch.store import Store
-from autoresearch.strategies.base import Strategy
 
 
 class Watcher(Protocol):
@@ -41,7 +40,6 @@ class Study:
     program: Program
     researcher: Researcher
     researcher_name: str
-    strategy: Strategy
     runner: Runner
     watcher: Watcher
     python: str  # the lab's interpreter

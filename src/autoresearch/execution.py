@@ -70,7 +70,7 @@ def execute(
     try:
         job = Job(
             study.lab.lay_out(experiment.commit, folder / "tree"), folder, study.program,
-            study.python, seed, data.manifest, data.handover, data.withheld,
+            study.python, seed, study.tier, data.manifest, data.handover, data.withheld,
             study.lab.compiled, on_progress, tick,
         )  # fmt: skip
         outcome = study.runner.run(job)

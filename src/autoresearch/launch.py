@@ -37,7 +37,6 @@ from autoresearch.runners.local import LocalRunner
 from autoresearch.sealed import FRESH, Opener
 from autoresearch.steering import in_force, standing
 from autoresearch.store import Store
-from autoresearch.strategies.greedy import Greedy
 from autoresearch.study import STOPPED, announced, attempt, research
 from autoresearch.text import clean_line, duration, short, write_whole
 from autoresearch.traces import recover, settle
@@ -104,11 +103,10 @@ def study_of(
         write_whole(folder / "results.tsv", results_tsv(store.experiments(tag)))
 
     watcher = terminal.watcher(Console(highlight=False), opened.program, after_each)
-    tier, lower = sandbox.best_tier(), opened.program.is_lower
     return Study(
-        tag, lab, store, opened.program, researcher, name, Greedy(lower=lower), LocalRunner(tier),
-        watcher, opening.interpreter(lab), opened.row.seed, stop,
-        keep.rule_named(opened.row.keep_rule, opened.budget.experiments), tier,
+        tag, lab, store, opened.program, researcher, name, LocalRunner(), watcher,
+        opening.interpreter(lab), opened.row.seed, stop,
+        keep.rule_named(opened.row.keep_rule, opened.budget.experiments), sandbox.best_tier(),
     )  # fmt: skip
 
 
@@ -234,7 +232,7 @@ def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
     is_sealed, tier = store.final(tag) is None, sandbox.best_tier()
     python = opening.interpreter(lab)
     with lab.lock(), stopping(stop, lambda: None):
-        opener = Opener(lab, store, tag, program, python, LocalRunner(tier), tier, stop.tick)
+        opener = Opener(lab, store, tag, program, python, LocalRunner(), tier, stop.tick)
         if is_sealed and best and best.number:
             seconds = fmean(run.figures.get("seconds", 0.0) for run in best.runs)
             time = duration(FRESH * max(seconds, program.budget_seconds))

@@ -78,7 +78,8 @@ class Opener:
         folder = place / f"seed-{seed}"
         job = Job(
             self.lab.lay_out(best.commit, folder / "tree"), folder, self.program, self.python,
-            seed, data.manifest, data.handover, data.withheld, self.lab.compiled, tick=self.tick,
+            seed, self.tier, data.manifest, data.handover, data.withheld, self.lab.compiled,
+            tick=self.tick,
         )  # fmt: skip
         try:
             return self.runner.run(job).artifact

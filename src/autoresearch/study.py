@@ -18,7 +18,7 @@ from autoresearch.budget import Budget
 from autoresearch.campaign import Study
 from autoresearch.errors import ExperimentError, Skipped, Stopped, StudyError
 from autoresearch.execution import careful, evidence, execute, known_of, prepare, scored, verdict_of
-from autoresearch.experiment import Experiment, Verdict
+from autoresearch.experiment import Experiment, Verdict, incumbent
 from autoresearch.ledger import used_by
 from autoresearch.nights import full_disk_is_a_crash, patient, pause, room_to_write, waited_seconds
 from autoresearch.proposing import propose
@@ -76,7 +76,7 @@ def attempt(study: Study) -> Experiment:
     """One experiment: propose, commit, run, measure, weigh, record. Raises Stopped."""
     began = time.monotonic()
     history = tuple(each for each in study.experiments() if each.verdict is not None)
-    parent = study.strategy.choose(history)
+    parent = incumbent(history, lower=study.is_lower)
     with room_to_write(study):
         experiment = study.store.begin(
             study.tag, parent.number if parent else None, study.researcher_name

@@ -30,7 +30,6 @@ from autoresearch.runners.base import Progress
 from autoresearch.runners.local import LocalRunner
 from autoresearch.sandbox import Tier
 from autoresearch.store import Store
-from autoresearch.strategies.greedy import Greedy
 from autoresearch.study import research
 
 TAG = "doctor"
@@ -131,8 +130,8 @@ def attack(
     with lab.lock(), Store(opening.store_path(lab)) as store:
         opened = opening.open_study(lab, store, opening.Wishes(TAG, keep_rule=keep_rule))
         study = Study(
-            TAG, lab, store, opened.program, clinic, "attacks", Greedy(), LocalRunner(tier),
-            clinic, python, opened.row.seed, rule=keep.rule_named(opened.row.keep_rule), tier=tier,
+            TAG, lab, store, opened.program, clinic, "attacks", LocalRunner(), clinic,
+            python, opened.row.seed, rule=keep.rule_named(opened.row.keep_rule), tier=tier,
         )  # fmt: skip
         research(study, Budget(experiments=len(rounds)))
     return clinic.results

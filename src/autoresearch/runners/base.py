@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autoresearch.program import Program
+from autoresearch.sandbox import Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Job:
     program: Program
     python: str  # the interpreter that the command word `python` means
     seed: int
+    tier: Tier  # of the box that it gets
     manifest: str = ""  # public facts of the data, for the run to read before READY
     handover: tuple[Path, ...] = ()  # files whose descriptors it gets at READY, not before
     withheld: tuple[Path, ...] = ()  # what its box must not show

@@ -32,7 +32,7 @@ from autoresearch import plain
 from autoresearch.errors import Crashed, Invalid, TimedOut
 from autoresearch.process import Caps, Ending, Supervised, environment, machine_cpu_seconds
 from autoresearch.runners.base import Job, Outcome, Progress
-from autoresearch.sandbox import Box, Tier, confine
+from autoresearch.sandbox import Box, confine
 from autoresearch.text import clean, clean_line
 
 LATE_RATIO = 0.01  # of the budget: later is invalid
@@ -46,15 +46,12 @@ DEEPEST = 32  # folders in an artifact
 COMPILED_BYTES = 2**30  # of a compile cache are kept
 
 
-@dataclass(frozen=True, slots=True)
 class LocalRunner:
-    """One run at a time, on this machine, in the best box that it allows."""
-
-    tier: Tier = Tier.PROCESSES
+    """One run at a time, on this machine."""
 
     def run(self, job: Job) -> Outcome:
         began = time.monotonic()
-        with start(job, self.tier) as (process, link):
+        with start(job) as (process, link):
             startup = self._await_ready(job, process, link, began)
             keep_compiled(job)
             handed = [path.stat() for path in job.handover if path.exists()]
@@ -79,7 +76,7 @@ class LocalRunner:
             "startup_seconds": startup or 0.0,
             "peak_memory_mb": peak,
             "other_cpu_percent": busy,
-            "tier": float(self.tier),
+            "tier": float(job.tier),
         }
         return Outcome(job.artifact, {**figures, **measured}, config_of(done))
 
@@ -152,7 +149,7 @@ class Neighbours:
 
 
 @contextmanager
-def start(job: Job, tier: Tier) -> Iterator[tuple[Supervised, "Link"]]:
+def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
     """Start the train command, with our end of its socket; nothing of it is left afterwards."""
     temporary = job.folder / "tmp"
     for folder in (temporary, job.artifact.parent):
@@ -191,7 +188,7 @@ def start(job: Job, tier: Tier) -> Iterator[tuple[Supervised, "Link"]]:
         disk_bytes=limits.disk_bytes,
         disk_folders=written,
     )
-    argv = confine(command(program.commands.train, job.python), box, tier)
+    argv = confine(command(program.commands.train, job.python), box, job.tier)
     given = [theirs.fileno()]
     with (
         ours,
