@@ -1,7 +1,8 @@
 """One run of an experiment with one seed, and its score; and what weighing it needs to know."""
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from autoresearch.errors import (
 from autoresearch.experiment import BUSY_PERCENT, Experiment, Run, Verdict, incumbent
 from autoresearch.keep import Evidence, Incumbent, Score, measured
 from autoresearch.nights import is_full, room_to_write
-from autoresearch.runners.base import Job, Progress
+from autoresearch.runners.base import Data, Job, Progress
 from autoresearch.sandbox import Tier
 from autoresearch.store import INTERRUPTED, now
 from autoresearch.text import clean_line
@@ -44,22 +45,59 @@ def verdict_of(error: ExperimentError) -> Verdict:
     return next(verdict for kind, verdict in VERDICTS.items() if isinstance(error, kind))
 
 
-def execute(
-    study: Study,
-    place: Path,
-    experiment: Experiment,
-    data: judge.Data,
-    known: judge.Known,
-    count: int,
-) -> Score:
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """What trains and scores the files of an experiment, in a place that is thrown away."""
+
+    study: Study
+    place: Path
+    data: Data
+    tick: Callable[[], None]
+
+    def job(
+        self,
+        experiment: Experiment,
+        folder: Path,
+        seed: int,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> Job:
+        """To train its files, laid out anew in `folder`."""
+        study, tree = self.study, self._files(experiment, folder / "tree")
+        return Job(
+            tree, folder, study.program, study.python, seed, study.tier, self.data,
+            study.lab.compiled, on_progress, self.tick,
+        )  # fmt: skip
+
+    def score(
+        self, experiment: Experiment, folder: Path, artifact: Path, known: judge.Known
+    ) -> judge.Measurement:
+        """What a model of its files, laid out anew in `folder`, is worth; raises as measure()."""
+        return judge.measure(
+            artifact,
+            program=self.study.program,
+            python=self.study.python,
+            locked=pinned(self.study, folder / "locked"),
+            tree=self._files(experiment, folder / "scored"),
+            data=self.data,
+            log=folder / "score.txt",
+            tick=self.tick,
+            tier=self.study.tier,
+            known=known,
+        )
+
+    def _files(self, experiment: Experiment, folder: Path) -> Path:
+        assert experiment.commit is not None
+        return self.study.lab.lay_out(experiment.commit, folder)
+
+
+def execute(rig: Rig, experiment: Experiment, known: judge.Known, count: int) -> Score:
     """The experiment's next run, after `count` scored ones, with a seed of ours; its score."""
-    assert experiment.commit is not None
+    study = rig.study
     seed = seed_of(study.seed, experiment.number, count)  # ours, never the experiment's
     index = study.store.begin_run(study.tag, experiment.number, seed)
-    folder, began, started = place / f"run-{index}", time.monotonic(), now()
-    finish = Run(index, seed, INTERRUPTED, started, reason="stopped by the person")
+    run = Run(index, seed, INTERRUPTED, now(), reason="stopped by the person")
+    folder, began = rig.place / f"run-{index}", time.monotonic()
     curve = Curve(curve_path(study, experiment), study.program.budget_seconds / MOST_POINTS)
-    tick = partial(study.helm.tick, experiment.number)
     study.beacon.phase(TRAINING, experiment.number, index)
 
     def on_progress(progress: Progress) -> None:
@@ -68,52 +106,39 @@ def execute(
         study.watcher.progress(experiment, progress)
 
     try:
-        job = Job(
-            study.lab.lay_out(experiment.commit, folder / "tree"), folder, study.program,
-            study.python, seed, study.tier, data.manifest, data.handover, data.withheld,
-            study.lab.compiled, on_progress, tick,
-        )  # fmt: skip
+        job = rig.job(experiment, folder, seed, on_progress)
         outcome = study.runner.run(job)
         said = {k: v for k, v in outcome.figures.items() if not k.startswith(JUDGED)}
-        finish = replace(finish, figures=said, config=outcome.config)
+        run = replace(run, figures=said, config=outcome.config)
         study.watcher.scoring(experiment)
         study.beacon.phase(SCORING, experiment.number, index)
-        measurement = judge.measure(
-            outcome,
-            program=study.program,
-            python=study.python,
-            locked=pinned(study, folder / "locked"),
-            tree=study.lab.lay_out(experiment.commit, folder / "scored"),
-            data=data,
-            log=folder / "score.txt",
-            tick=tick,
-            tier=study.tier,
-            known=known,
-        )
-        check_scoring_time(study, experiment, measurement.seconds)
-        seconds = {"seconds": time.monotonic() - began, "scoring_seconds": measurement.seconds}
-        figures = {**said, **measurement.facts, **seconds}
-        keep_model(study, folder, job.artifact, experiment, count)
+        found = rig.score(experiment, folder, outcome.artifact, known)
+        check_scoring_time(study, experiment, found.seconds)
+        seconds = {"seconds": time.monotonic() - began, "scoring_seconds": found.seconds}
+        keep_model(study, folder, outcome.artifact, experiment, count)
         study.lab.keep_compiled(job.compiled_at_ready)
-        finish = replace(
-            finish, outcome="scored", score=measurement.score, figures=figures, reason=""
-        )
-        return score_of(finish)
-    except ExperimentError as error:
-        seconds = {"seconds": time.monotonic() - began}
-        figures = {**finish.figures, **seconds}
-        ended = INTERRUPTED if isinstance(error, Skipped) else verdict_of(error).value
-        finish = replace(finish, outcome=ended, reason=clean_line(str(error)), figures=figures)
-        raise
+        figures = {**said, **found.facts, **seconds}
+        run = replace(run, outcome="scored", score=found.score, figures=figures, reason="")
+        return score_of(run)
     except Exception as error:
-        if not isinstance(error, Stopped) and not is_full(error):
-            words = clean_line(f"the engine failed: {error}")  # thrice, and it counts as crashed
-            finish = replace(finish, reason=words)
+        run = cut_short(run, error, time.monotonic() - began)
         raise
     finally:
         with room_to_write(study):
-            study.store.finish_run(study.tag, experiment.number, finish)
+            study.store.finish_run(study.tag, experiment.number, run)
             keep_log(study, experiment, folder)
+
+
+def cut_short(run: Run, error: Exception, seconds: float) -> Run:
+    """The run as an error leaves it."""
+    if isinstance(error, ExperimentError):
+        outcome = INTERRUPTED if isinstance(error, Skipped) else verdict_of(error).value
+        figures = {**run.figures, "seconds": seconds}
+        return replace(run, outcome=outcome, reason=clean_line(str(error)), figures=figures)
+    if isinstance(error, Stopped) or is_full(error):
+        return run
+    words = f"the engine failed: {error}"  # thrice, and it counts as crashed
+    return replace(run, reason=clean_line(words))
 
 
 def check_scoring_time(study: Study, experiment: Experiment, seconds: float) -> None:
@@ -168,14 +193,20 @@ def pinned(study: Study, folder: Path) -> Path:
     return study.lab.lay_out(baseline, folder, study.program.locked)
 
 
-def prepare(study: Study, place: Path, experiment: Experiment) -> judge.Data:
-    """Check the data, and mend it: a cache that was damaged costs time, never a score."""
+def set_up(study: Study, place: Path, log: Path, tick: Callable[[], None]) -> Rig:
+    """Check the data, and mend it: a cache that was damaged costs time, never a score. Raises
+    LabError."""
     locked = pinned(study, place / "locked")
+    data = judge.prepare(study.program, study.python, study.lab.root, locked, log, tick)
+    return Rig(study, place, data, tick)
+
+
+def prepare(study: Study, place: Path, experiment: Experiment) -> Rig:
+    """The same for an experiment, which crashes where it fails."""
     log = study.lab.study_folder(study.tag) / "prepare.txt"
     log.unlink(missing_ok=True)
-    tick = partial(study.helm.tick, experiment.number)
     try:
-        return judge.prepare(study.program, study.python, study.lab.root, locked, log, tick)
+        return set_up(study, place, log, partial(study.helm.tick, experiment.number))
     except LabError as error:
         raise Crashed(str(error).splitlines()[0]) from error
 

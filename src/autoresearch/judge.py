@@ -15,22 +15,12 @@ from typing import Any
 from autoresearch.errors import Crashed, Invalid, LabError, TimedOut
 from autoresearch.process import Caps, Ending, environment, run
 from autoresearch.program import Program
-from autoresearch.runners.base import Outcome
+from autoresearch.runners.base import Data
 from autoresearch.runners.local import command, numbers
 from autoresearch.sandbox import Box, Tier, confine
 from autoresearch.text import clean_line
 
 RULE_BROKEN = 3  # exit code of a score command that found the artifact to break a rule
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """What the prepare command made: facts that a run may read, files that it gets at READY, and
-    what no box may show, such as the sources of the validation text."""
-
-    manifest: str = ""
-    handover: tuple[Path, ...] = ()
-    withheld: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +75,7 @@ def isolated(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def measure(
-    outcome: Outcome,
+    artifact: Path,
     *,
     program: Program,
     python: str,
@@ -97,7 +87,7 @@ def measure(
     tier: Tier = Tier.PROCESSES,
     known: Known | None = None,
 ) -> Measurement:
-    """The score of an artifact.
+    """The score of an artifact, a folder that a run left.
 
     `locked` holds the pinned locked files, `tree` a fresh copy of the experiment's; the score
     command may leave its losses in `claim.bin` beside the log. Raises Crashed when the artifact
@@ -106,14 +96,14 @@ def measure(
     began, result, known = time.monotonic(), log.with_suffix(".json"), known or Known()
     box = Box(
         python=python,
-        readable=(locked, tree, outcome.artifact, *map(Path, filter(None, [data.manifest]))),
+        readable=(locked, tree, artifact, *map(Path, filter(None, [data.manifest]))),
         hidden=data.withheld,
         processes=program.limits.processes,
         open_files=program.limits.open_files,
     )
     given = {
         "MANIFEST": data.manifest,
-        "ARTIFACT": str(outcome.artifact),
+        "ARTIFACT": str(artifact),
         "TREE": str(tree),
         "RESULT": str(result),
         "SPLITS": known.splits,

@@ -16,13 +16,12 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from autoresearch import judge, keep, opening, parts, process, sandbox, terminal
+from autoresearch import keep, opening, parts, process, sandbox, terminal
 from autoresearch import notify as notifying
 from autoresearch.budget import Budget
 from autoresearch.campaign import Study
 from autoresearch.errors import LabError, StudyError
-from autoresearch.execution import pinned
-from autoresearch.experiment import incumbent
+from autoresearch.execution import set_up
 from autoresearch.helm import Stop
 from autoresearch.herald import Herald
 from autoresearch.interpreter import compile_packages, interpreter
@@ -34,7 +33,7 @@ from autoresearch.researchers.by_hand import ByHand
 from autoresearch.researchers.settings import Settings
 from autoresearch.results import results_tsv
 from autoresearch.runners.local import LocalRunner
-from autoresearch.sealed import FRESH, Opener
+from autoresearch.sealed import FRESH, open_sealed
 from autoresearch.steering import in_force, standing
 from autoresearch.store import Store
 from autoresearch.study import STOPPED, announced, attempt, research
@@ -197,8 +196,7 @@ def prepare_first(study: Study) -> None:
     log.unlink(missing_ok=True)
     tick = echo_log(log, study.stop.tick)
     with study.lab.workplace(study.tag) as place, stopping(study.stop, study.watcher.stop):
-        locked = pinned(study, place / "locked")
-        judge.prepare(study.program, study.python, study.lab.root, locked, log, tick)
+        set_up(study, place, log, tick)
 
 
 @terminal.forsaken()
@@ -228,16 +226,15 @@ def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> N
 def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
     """Compare the incumbent with the baseline on the sealed text, and say what it gave."""
     stop = Stop(after_this=True)  # so that the first Ctrl-C ends it
-    best = incumbent(store.experiments(tag), lower=program.is_lower)
-    is_sealed, tier = store.final(tag) is None, sandbox.best_tier()
-    python = opening.interpreter(lab)
+    opened = opening.Opened(store.study(tag), program, Budget(), is_new=False)
+    study = study_of(lab, store, opened, ByHand({}, ""), "hand", stop)
+    best, is_sealed = study.best(), store.final(tag) is None
     with lab.lock(), stopping(stop, lambda: None):
-        opener = Opener(lab, store, tag, program, python, LocalRunner(), tier, stop.tick)
         if is_sealed and best and best.number:
             seconds = fmean(run.figures.get("seconds", 0.0) for run in best.runs)
             time = duration(FRESH * max(seconds, program.budget_seconds))
             click.echo(f"Training #{best.number} on {FRESH} fresh seeds first: about {time}.")
-        found = opener.open()
+        found = open_sealed(study)
     when = "opened now, and never again" if is_sealed else f"opened at {found.at}"
     click.echo(f"The sealed text of study {tag}, {when}:")
     for name, scores in (("baseline", found.baseline), (f"#{found.number}", found.best)):

@@ -10,118 +10,77 @@ Not covered: a person who opens the split, changes the program, and begins a new
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from autoresearch import judge
+from autoresearch.campaign import Study
 from autoresearch.errors import Crashed, Invalid, StudyError, TimedOut
-from autoresearch.execution import SEEDS, seed_of
-from autoresearch.experiment import Experiment, incumbent
+from autoresearch.execution import SEEDS, Rig, seed_of, set_up
+from autoresearch.experiment import Experiment
 from autoresearch.final import Final
-from autoresearch.lab import Lab
-from autoresearch.program import Program
-from autoresearch.runners.base import Job, Outcome, Runner
-from autoresearch.sandbox import Tier
-from autoresearch.store import Store
+from autoresearch.judge import Known
 
 FRESH = 2  # runs of the incumbent: less gives no interval
 
 
-@dataclass(frozen=True, slots=True)
-class Opener:
-    """What training the incumbent once more, and scoring on the sealed text, need."""
-
-    lab: Lab
-    store: Store
-    tag: str
-    program: Program
-    python: str
-    runner: Runner
-    tier: Tier
-    tick: Callable[[], None]
-
-    def open(self) -> Final:
-        """Open the split, or read what was found when it was. Raises StudyError when there is
-        nothing to compare, or the incumbent does not run again; ExperimentError when a model
-        cannot be scored."""
-        if found := self.store.final(self.tag):
-            return found
-        experiments = self.store.experiments(self.tag)
-        best = incumbent(experiments, lower=self.program.is_lower)
-        if best is None or best.number == 0:
-            raise StudyError(
-                f"study {self.tag} has kept nothing yet: its sealed text stays sealed until there "
-                "is something to compare with the baseline"
-            )
-        with self.lab.workplace(f"{self.tag}.final") as place:
-            locked, log = self._locked(place), self.lab.study_folder(self.tag) / "final.txt"
-            data = judge.prepare(self.program, self.python, self.lab.root, locked, log, self.tick)
-            study = self.store.study(self.tag)
-            seeds = [seed_of(study.seed, best.number, SEEDS - FRESH + n) for n in range(FRESH)]
-            fresh = [self._trained(place, data, best, seed) for seed in seeds]
-            first, score = experiments[0], partial(self._score, place, data)
-            scores = {
-                "baseline": [score(first, each) for each in self._models(first)],
-                "best": [score(best, each) for each in fresh],
-            }
-        self.store.event(self.tag, "final", number=best.number, seeds=seeds, **scores)
-        final = self.store.final(self.tag)
-        assert final is not None
-        return final
-
-    def _trained(self, place: Path, data: judge.Data, best: Experiment, seed: int) -> Path:
-        """The artifact of the incumbent's files after one more run."""
-        assert best.commit is not None
-        folder = place / f"seed-{seed}"
-        job = Job(
-            self.lab.lay_out(best.commit, folder / "tree"), folder, self.program, self.python,
-            seed, self.tier, data.manifest, data.handover, data.withheld, self.lab.compiled,
-            tick=self.tick,
-        )  # fmt: skip
-        try:
-            return self.runner.run(job).artifact
-        except (Crashed, TimedOut, Invalid) as error:
-            log = self.lab.study_folder(self.tag) / "final.txt"
-            with suppress(OSError):
-                shutil.copyfile(job.log, log)
-            raise StudyError(
-                f"#{best.number} does not run again, with seed {seed}: {error}. The sealed text "
-                f"stays sealed; what it printed is in {log}"
-            ) from error
-
-    def _models(self, each: Experiment) -> Sequence[Path]:
-        folder = self.lab.models(self.tag) / str(each.number)
-        found = sorted(folder.glob("*/artifact"))
-        if not found:
-            raise StudyError(f"the models of #{each.number} are no longer in {folder}")
+def open_sealed(study: Study) -> Final:
+    """Open the split, or read what was found when it was. Raises StudyError when there is nothing
+    to compare, or the incumbent does not run again; ExperimentError when a model cannot be
+    scored."""
+    if found := study.store.final(study.tag):
         return found
-
-    def _locked(self, folder: Path) -> Path:
-        """The locked files as the study began with them, laid out anew."""
-        commit = self.store.experiment(self.tag, 0).commit
-        assert commit is not None
-        return self.lab.lay_out(commit, folder / "locked", self.program.locked)
-
-    def _score(self, place: Path, data: judge.Data, each: Experiment, artifact: Path) -> float:
-        assert each.commit is not None
-        folder = (
-            place / f"scored-{each.number}-{artifact.parent.parent.name}-{artifact.parent.name}"
+    best = study.best()
+    if best is None or best.number == 0:
+        raise StudyError(
+            f"study {study.tag} has kept nothing yet: its sealed text stays sealed until there "
+            "is something to compare with the baseline"
         )
-        found = judge.measure(
-            Outcome(artifact),
-            program=self.program,
-            python=self.python,
-            locked=self._locked(folder),
-            tree=self.lab.lay_out(each.commit, folder / "tree"),
-            data=data,
-            log=folder / "score.txt",
-            tick=self.tick,
-            tier=self.tier,
-            known=judge.Known("final"),
-        ).facts
-        if "final" not in found:
-            raise StudyError("this lab's score command knows no `final` split (docs/lab.md)")
-        return found["final"]
+    with study.lab.workplace(f"{study.tag}.final") as place:
+        rig = set_up(study, place, log_of(study), study.stop.tick)
+        seeds = [seed_of(study.seed, best.number, SEEDS - FRESH + n) for n in range(FRESH)]
+        fresh = [trained(rig, best, seed) for seed in seeds]
+        first = study.store.experiment(study.tag, 0)
+        scores = {
+            "baseline": [score(rig, first, each) for each in models(study, first)],
+            "best": [score(rig, best, each) for each in fresh],
+        }
+    study.store.event(study.tag, "final", number=best.number, seeds=seeds, **scores)
+    final = study.store.final(study.tag)
+    assert final is not None
+    return final
+
+
+def log_of(study: Study) -> Path:
+    return study.lab.study_folder(study.tag) / "final.txt"
+
+
+def trained(rig: Rig, best: Experiment, seed: int) -> Path:
+    """The artifact of the incumbent's files after one more run."""
+    job = rig.job(best, rig.place / f"seed-{seed}", seed)
+    try:
+        return rig.study.runner.run(job).artifact
+    except (Crashed, TimedOut, Invalid) as error:
+        log = log_of(rig.study)
+        with suppress(OSError):
+            shutil.copyfile(job.log, log)
+        raise StudyError(
+            f"#{best.number} does not run again, with seed {seed}: {error}. The sealed text "
+            f"stays sealed; what it printed is in {log}"
+        ) from error
+
+
+def models(study: Study, each: Experiment) -> Sequence[Path]:
+    folder = study.lab.models(study.tag) / str(each.number)
+    found = sorted(folder.glob("*/artifact"))
+    if not found:
+        raise StudyError(f"the models of #{each.number} are no longer in {folder}")
+    return found
+
+
+def score(rig: Rig, each: Experiment, model: Path) -> float:
+    name = f"scored-{each.number}-{model.parent.parent.name}-{model.parent.name}"
+    found = rig.score(each, rig.place / name, model, Known("final")).facts
+    if "final" not in found:
+        raise StudyError("this lab's score command knows no `final` split (docs/lab.md)")
+    return found["final"]

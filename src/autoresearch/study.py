@@ -87,12 +87,12 @@ def attempt(study: Study) -> Experiment:
         try:
             with full_disk_is_a_crash():
                 check_wanted(study, experiment)
-                data = prepare(study, place, experiment)
+                rig = prepare(study, place, experiment)
                 experiment = propose(study, place, experiment, history)
                 case = evidence(study, history, scored(experiment))  # some when taken up again
                 while splits := study.rule.next_run(case):
                     known = known_of(study, history, splits)
-                    run = execute(study, place, experiment, data, known, len(case.runs))
+                    run = execute(rig, experiment, known, len(case.runs))
                     case = replace(case, runs=(*case.runs, run))
                 decision = study.rule.weigh(case)
             ending = Ending(

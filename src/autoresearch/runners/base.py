@@ -24,6 +24,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Data:
+    """What the prepare command made."""
+
+    manifest: str = ""  # public facts, for a run to read before READY
+    handover: tuple[Path, ...] = ()  # files whose descriptors it gets at READY, not before
+    withheld: tuple[Path, ...] = ()  # no box shows them: the sources of the validation text
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One run to be done."""
 
@@ -33,9 +42,7 @@ class Job:
     python: str  # the interpreter that the command word `python` means
     seed: int
     tier: Tier  # of the box that it gets
-    manifest: str = ""  # public facts of the data, for the run to read before READY
-    handover: tuple[Path, ...] = ()  # files whose descriptors it gets at READY, not before
-    withheld: tuple[Path, ...] = ()  # what its box must not show
+    data: Data
     compiled: Path | None = None  # compile cache of earlier runs, as it stood at their READY
     on_progress: Callable[[Progress], None] = lambda progress: None
     tick: Callable[[], None] = lambda: None  # called a few times a second; may raise Stopped

@@ -54,7 +54,7 @@ class LocalRunner:
         with start(job) as (process, link):
             startup = self._await_ready(job, process, link, began)
             keep_compiled(job)
-            handed = [path.stat() for path in job.handover if path.exists()]
+            handed = [path.stat() for path in job.data.handover if path.exists()]
             if startup is None:
                 done, seconds, busy = dict[str, Any](), time.monotonic() - began, 0.0
                 check_in_time(seconds, job.program.budget_seconds)
@@ -85,13 +85,13 @@ class LocalRunner:
     ) -> float | None:
         """Seconds until READY; None for a run that did without, and is over."""
         limit = job.program.limits.startup_seconds
-        if not job.handover:
+        if not job.data.handover:
             limit += job.program.budget_seconds
         while not any(each.get("type") == "ready" for each in link.receive(0.1)):
             job.tick()
             if link.is_silent and (ending := process.ending(0)) is not None:
                 job.tick()  # as in process.run()
-                if not job.handover and ending.exit_code == 0 and job.artifact.is_dir():
+                if not job.data.handover and ending.exit_code == 0 and job.artifact.is_dir():
                     return None
                 raise what_ended(job, ending, "before it was ready to train")
             if time.monotonic() - began > limit:
@@ -101,7 +101,7 @@ class LocalRunner:
     def _train(self, job: Job, process: Supervised, link: "Link") -> tuple[dict[str, Any], float]:
         """From `go` to `done`: (the run's last message, seconds of training)."""
         budget = job.program.budget_seconds
-        link.go(budget, job.handover)
+        link.go(budget, job.data.handover)
         start = time.monotonic()
         grace = max(OVERTIME_SECONDS, OVERTIME_RATIO * budget)
         while True:
@@ -166,15 +166,15 @@ def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
             "AUTORESEARCH_HARNESS": str(theirs.fileno()),
             "AUTORESEARCH_BUDGET": str(program.budget_seconds),
             "AUTORESEARCH_SEED": str(job.seed),
-            "AUTORESEARCH_MANIFEST": job.manifest,
+            "AUTORESEARCH_MANIFEST": job.data.manifest,
             "AUTORESEARCH_ARTIFACT": str(job.artifact),
         }
     )
     box = Box(
         python=job.python,
-        readable=tuple(map(Path, filter(None, [job.manifest]))),
+        readable=tuple(map(Path, filter(None, [job.data.manifest]))),
         writable=written,
-        hidden=job.withheld,
+        hidden=job.data.withheld,
         processes=limits.processes,
         open_files=limits.open_files,
     )
@@ -327,7 +327,7 @@ def check_handover(job: Job, before: list[os.stat_result]) -> None:
     """The training data as it was: what a run writes there, its weights for one, the next could
     read. A descriptor of a file of the same user can be opened again for writing. Nothing sets the
     time of a file's last change but a change."""
-    for path, then in zip(job.handover, before, strict=False):
+    for path, then in zip(job.data.handover, before, strict=False):
         with suppress(FileNotFoundError):
             now = path.stat()
             if now.st_ino == then.st_ino and now.st_ctime_ns != then.st_ctime_ns:
