@@ -9,7 +9,6 @@ from autoresearch.experiment import Experiment, Usage, incumbent
 from autoresearch.helm import Helm, Stop
 from autoresearch.keep import Confirm, KeepRule
 from autoresearch.lab import Lab
-from autoresearch.memory import Memory
 from autoresearch.program import Program
 from autoresearch.researchers.base import Researcher
 from autoresearch.runners.base import Progress, Runner
@@ -66,10 +65,6 @@ class Study:
     def is_lower(self) -> bool:
         """Whether a lower score is better."""
         return self.program.is_lower
-
-    @property
-    def memory(self) -> Memory:
-        return Memory(self.lab, self.tag, self.program)
 
     def experiments(self) -> tuple[Experiment, ...]:
         return self.store.experiments(self.tag)

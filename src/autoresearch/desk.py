@@ -1,4 +1,4 @@
-"""The desk: a private place in which a researcher edits, and the look at what it did there.
+"""The workspace: a private folder in which a researcher edits, and the look at what it did there.
 
 The tree is a git repository of its own, so that an agent that calls git there finds that one and
 never the lab's. It is thrown away; what counts are the bytes of the editable files. Everything is
@@ -6,81 +6,67 @@ committed there, the history too: agents do not read what git ignores.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch import git
 from autoresearch.errors import ExperimentError, Failed
 from autoresearch.experiment import Experiment
-from autoresearch.lab import Lab
 from autoresearch.memory import Memory
-from autoresearch.program import Program
 
 HISTORY = "history"
 # Nothing waits for the disk, and one pack holds what would be a file for each page of the history.
 HASTY = ("-c", "core.fsync=none", "-c", "core.bigFileThreshold=1")
 
 
-def lay_out(
-    lab: Lab,
-    memory: Memory,
-    program: Program,
-    parent: Experiment,
-    history: tuple[Experiment, ...],
-    folder: Path,
-) -> Path:
-    """Write the desk of the next proposal into a new folder; returns it."""
-    assert parent.commit is not None
-    tree = lab.lay_out(parent.commit, folder)
-    for name in ("program.md", HISTORY):  # a lab that has such a thing itself: ours goes before
-        lab_entry = tree / name
-        if lab_entry.is_symlink() or lab_entry.is_file():
-            lab_entry.unlink()
-    (tree / "program.md").write_text(program.body, encoding="utf-8", errors="replace")
-    memory.lay_out(history, tree / HISTORY)
-    git.run(tree, "init", "--quiet", "--template=", "--initial-branch", "desk")
-    git.run(tree, "add", "--all", "--force", options=HASTY)
-    message = f"experiment {parent.number}"
-    git.run(tree, "commit", "--quiet", "--no-verify", "-m", message, options=HASTY)
-    for name in program.locked:
-        if (tree / name).is_file() and not (tree / name).is_symlink():
-            (tree / name).chmod(0o444)
-    return tree
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder of the next proposal, and what it starts from."""
 
+    tree: Path
+    memory: Memory
+    parent: Experiment
+    history: tuple[Experiment, ...]
 
-def check(
-    lab: Lab,
-    memory: Memory,
-    program: Program,
-    parent: Experiment,
-    history: tuple[Experiment, ...],
-    tree: Path,
-) -> Mapping[str, bytes]:
-    """The editable files as the researcher left them.
+    def lay_out(self) -> None:
+        """Make the folder, with all that a researcher is to find there."""
+        lab, program, tree = self.memory.lab, self.memory.program, self.tree
+        assert self.parent.commit is not None
+        lab.lay_out(self.parent.commit, tree)
+        for name in ("program.md", HISTORY):  # a lab that has such a thing itself: ours goes before
+            lab_entry = tree / name
+            if lab_entry.is_symlink() or lab_entry.is_file():
+                lab_entry.unlink()
+        (tree / "program.md").write_text(program.body, encoding="utf-8", errors="replace")
+        self.memory.lay_out(self.history, tree / HISTORY)
+        git.run(tree, "init", "--quiet", "--template=", "--initial-branch", "desk")
+        git.run(tree, "add", "--all", "--force", options=HASTY)
+        message = f"experiment {self.parent.number}"
+        git.run(tree, "commit", "--quiet", "--no-verify", "-m", message, options=HASTY)
+        for name in program.locked:
+            if (tree / name).is_file() and not (tree / name).is_symlink():
+                (tree / name).chmod(0o444)
 
-    Raises Invalid when a rule was broken, Failed when there is nothing new in them.
-    """
-    assert parent.commit is not None
-    files = lab.check_desk(tree, program, parent.commit)
-    twin = memory.twin(history, files)
-    if twin is None:
-        return files
-    if twin.number == parent.number:
-        raise Failed("the proposal changes nothing but formatting or comments")
-    page = f"{HISTORY}/{twin.number:04d}.md"  # not its reason: that may quote a log
-    raise Failed(f"equal to experiment #{twin.number} ({twin.verdict}), see {page}")
+    def files(self) -> Mapping[str, bytes]:
+        """The editable files as the researcher left them.
 
+        Raises Invalid when a rule was broken, Failed when there is nothing new in them.
+        """
+        assert self.parent.commit is not None
+        memory = self.memory
+        files = memory.lab.check_desk(self.tree, memory.program, self.parent.commit)
+        twin = memory.twin(self.history, files)
+        if twin is None:
+            return files
+        if twin.number == self.parent.number:
+            raise Failed("the proposal changes nothing but formatting or comments")
+        page = f"{HISTORY}/{twin.number:04d}.md"  # not its reason: that may quote a log
+        raise Failed(f"equal to experiment #{twin.number} ({twin.verdict}), see {page}")
 
-def objection(
-    lab: Lab,
-    memory: Memory,
-    program: Program,
-    parent: Experiment,
-    history: tuple[Experiment, ...],
-    tree: Path,
-) -> str:
-    """What check() would raise, as a sentence; "" for nothing."""
-    try:
-        check(lab, memory, program, parent, history, tree)
-    except ExperimentError as error:
-        return str(error)
-    return ""
+    def objection(self) -> str:
+        """What files() would raise, as a sentence; "" for nothing."""
+        try:
+            self.files()
+        except ExperimentError as error:
+            return str(error)
+        return ""

@@ -1,15 +1,18 @@
 """How an experiment comes by its change: from the person where an idea waits, else from the
 researcher, who edits a private copy; the edit becomes a commit."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from autoresearch import desk, ideas
+from autoresearch import ideas
 from autoresearch.campaign import Study
+from autoresearch.desk import Workspace
 from autoresearch.errors import ExperimentError, Failed, ProgramError, Skipped
 from autoresearch.experiment import Experiment, Proposal
 from autoresearch.ledger import StudyLedger
+from autoresearch.memory import Memory
 from autoresearch.nights import room_to_write, waited_seconds
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk, listens
@@ -24,40 +27,19 @@ def propose(
     if experiment.commit is not None:  # the baseline, or taken up again
         study.watcher.proposed(experiment)
         return experiment
-    program = steered(study)
     parent = next(each for each in history if each.number == experiment.parent)
-    assert parent.commit is not None
-    tree = desk.lay_out(study.lab, study.memory, program, parent, history, place / "desk")
-    look = (study.lab, study.memory, program, parent, history, tree)
+    memory = Memory(study.lab, study.tag, steered(study))
+    workspace = Workspace(place / "desk", memory, parent, history)
+    workspace.lay_out()
     idea = study.helm.idea(listens(study.researcher)) if study.takes_ideas else None
-    (place / "scratch").mkdir()
-    laid = Desk(
-        tree, program, history, parent, experiment.number,
-        seed=study.seed * 1_000_003 + experiment.number,
-        ledger=ledger_of(study, experiment),
-        tick=partial(study.helm.tick, experiment.number, idea),
-        objection=partial(desk.objection, *look),
-        scratch=place / "scratch",
-        seconds=min(
-            program.limits.proposal_seconds,
-            study.limits.seconds_left(history, waited_seconds(study)),
-        ),
-    )  # fmt: skip
     try:
-        proposal = ask(study, laid, idea)
-        files = desk.check(*look)
+        proposal = ask(study, desk_in(study, workspace, experiment, idea), idea)
+        files = workspace.files()
     except ExperimentError:
         if idea is not None:  # the log says what it was that failed
             study.store.proposed(study.tag, described(experiment, ideas.proposal(idea)))
         raise
-    experiment = described(experiment, proposal)
-    message = (
-        f"{experiment.description}\n\n{experiment.hypothesis}\n\n"
-        f"experiment {study.tag}/{experiment.number}"
-    )
-    commit = study.lab.snapshot(files, message, parent.commit)
-    study.lab.record_attempt(study.tag, experiment.number, commit)
-    experiment = replace(experiment, commit=commit)
+    experiment = committed(study, described(experiment, proposal), parent, files)
     with study.store.at_once():
         study.store.proposed(study.tag, experiment)
         study.helm.answer()
@@ -65,14 +47,44 @@ def propose(
     return experiment
 
 
-def ask(study: Study, laid: Desk, idea: Words | None) -> Proposal:
+def desk_in(study: Study, workspace: Workspace, experiment: Experiment, idea: Words | None) -> Desk:
+    """What the researcher sees of a workspace."""
+    program, history = workspace.memory.program, workspace.history
+    scratch = workspace.tree.with_name("scratch")
+    scratch.mkdir()
+    left = study.limits.seconds_left(history, waited_seconds(study))
+    return Desk(
+        workspace.tree, program, history, workspace.parent, experiment.number,
+        seed=study.seed * 1_000_003 + experiment.number,
+        ledger=ledger_of(study, experiment),
+        tick=partial(study.helm.tick, experiment.number, idea),
+        objection=workspace.objection,
+        scratch=scratch,
+        seconds=min(program.limits.proposal_seconds, left),
+    )  # fmt: skip
+
+
+def committed(
+    study: Study, experiment: Experiment, parent: Experiment, files: Mapping[str, bytes]
+) -> Experiment:
+    """With the commit of its files, on top of its parent's."""
+    message = (
+        f"{experiment.description}\n\n{experiment.hypothesis}\n\n"
+        f"experiment {study.tag}/{experiment.number}"
+    )
+    commit = study.lab.snapshot(files, message, parent.commit)
+    study.lab.record_attempt(study.tag, experiment.number, commit)
+    return replace(experiment, commit=commit)
+
+
+def ask(study: Study, desk: Desk, idea: Words | None) -> Proposal:
     """The person's idea where one waits, and else the researcher's own, with the person's notes."""
-    helm, number, notes = study.helm, laid.number, study.helm.state.notes
+    helm, number, notes = study.helm, desk.number, study.helm.state.notes
     if idea is not None and idea.is_exact:
         helm.hears((), idea, number)
-        return ideas.carry_out(study.lab, laid.program, idea, laid.history, laid.parent, laid.tree)
+        return ideas.carry_out(study.lab, desk, idea)
     said = tuple(each.text for each in notes)
-    told = replace(laid, notes=said, idea="" if idea is None else idea.text)
+    told = replace(desk, notes=said, idea="" if idea is None else idea.text)
     try:
         proposal = study.researcher.propose(told)
     except Failed as error:

@@ -9,11 +9,10 @@ bench.finish(desk, proposal, Verdict.DISCARD)      # and the next desk's history
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autoresearch import desk as desks
+from autoresearch.desk import Workspace
 from autoresearch.errors import Spent
 from autoresearch.experiment import Experiment, Proposal, Run, Usage, Verdict, incumbent
 from autoresearch.lab import Lab, remove
@@ -69,7 +68,6 @@ class Bench:
         self.folder = folder
         self.lab = Lab.open(make_tiny_lab(folder / "lab", train=train, program=program))
         self.program = Program.load(self.lab.root / "program.md")
-        self.memory = Memory(self.lab, "bench", self.program)
         self.ledger = Recorder()
         commit = self.lab.snapshot(self.lab.disk(self.program), "the baseline", self.lab.head())
         baseline = Experiment(0, None, now(), commit=commit, description="baseline")
@@ -86,31 +84,24 @@ class Bench:
         self, tick: Callable[[], None] | None = None, tokens: int | None = None, seconds: float = 60
     ) -> Desk:
         """The desk of the next proposal, with a ledger of its own, `self.ledger`."""
-        place, number, parent = self.folder / "place", len(self.history), self.best
+        place, number = self.folder / "place", len(self.history)
         remove(place)
         (place / "scratch").mkdir(parents=True)
-        tree = desks.lay_out(
-            self.lab, self.memory, self.program, parent, self.history, place / "desk"
-        )
-        look = (self.lab, self.memory, self.program, parent, self.history, tree)
+        workspace = self._workspace(place / "desk", self.best)
+        workspace.lay_out()
         self.ledger = Recorder(tokens)
-        desk = Desk(tree, self.program, self.history, parent, number, 1000 + number, self.ledger)
-        return replace(
-            desk,
-            tick=tick or desk.tick,
-            objection=partial(desks.objection, *look),
-            scratch=place / "scratch",
-            seconds=seconds,
-        )
+        desk = Desk(
+            workspace.tree, self.program, self.history, self.best, number, 1000 + number,
+            self.ledger, objection=workspace.objection, scratch=place / "scratch", seconds=seconds,
+        )  # fmt: skip
+        return replace(desk, tick=tick or desk.tick)
 
     def finish(
         self, desk: Desk, proposal: Proposal, verdict: Verdict, score: float | None = None
     ) -> Experiment:
         """What became of it: by default it ran, and was a little worse or better by its verdict."""
         assert desk.parent.commit is not None
-        files = desks.check(
-            self.lab, self.memory, self.program, desk.parent, self.history, desk.tree
-        )
+        files = self._workspace(desk.tree, desk.parent).files()
         experiment = Experiment(
             desk.number,
             desk.parent.number,
@@ -126,6 +117,10 @@ class Bench:
         experiment = self._judged(experiment, verdict, score)
         self.history = (*self.history, experiment)
         return experiment
+
+    def _workspace(self, tree: Path, parent: Experiment) -> Workspace:
+        memory = Memory(self.lab, "bench", self.program)
+        return Workspace(tree, memory, parent, self.history)
 
     def _judged(self, experiment: Experiment, verdict: Verdict, score: float | None) -> Experiment:
         best = incumbent(self.history, lower=True)
