@@ -15,11 +15,12 @@ from rich.console import Console
 from autoresearch.errors import UserError
 from autoresearch.experiment import Experiment, Verdict
 from autoresearch.herald import Herald
-from autoresearch.notify import MOST_WAITING, TAIL_BYTES, Notifier, call, check, words_of
+from autoresearch.notify import MOST_WAITING, TAIL_BYTES, Notifier, call, check
 from autoresearch.program import Program
 from autoresearch.store import Store
 from autoresearch.terminal import PlainWatcher
 from autoresearch.testing.tiny import PROGRAM, make_tiny_lab
+from autoresearch.text import split_words
 from tests.conftest import Call
 
 HOSTILE = "$(touch pwned) `touch pwned` \"; touch pwned; ' \x1b[31m\n-- X"
@@ -52,8 +53,8 @@ def test_the_facts_are_variables_and_a_line_and_never_a_script(tmp_path: Path) -
 )
 def test_what_cannot_run_is_said_in_the_evening(line: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        check(words_of(line))
-    check(words_of(""))
+        check(split_words(line, "--notify"))
+    check(split_words("", "--notify"))
 
 
 def test_one_that_hangs_is_ended_with_its_children_and_said_once(tmp_path: Path) -> None:

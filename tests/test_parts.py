@@ -152,6 +152,7 @@ def test_what_is_named_from_this_folder_or_the_home_is_found_from_any_other(
         "~/agent.sh": (str(agent),),
         "sh -e agent.sh agent.sh": ("sh", "-e", str(agent), "agent.sh"),
         "sh -c true": ("sh", "-c", "true"),
+        "env 'two words' --at=~ \"~/x\"": ("env", "two words", "--at=~", f"{folder}/x"),
     }.items():
         made = watched(f"acp: {line}").researcher
         assert isinstance(made, Acp)

@@ -37,7 +37,7 @@ from autoresearch.sealed import FRESH, open_sealed
 from autoresearch.steering import in_force, standing
 from autoresearch.store import Store
 from autoresearch.study import STOPPED, announced, attempt, research
-from autoresearch.text import clean_line, duration, short, write_whole
+from autoresearch.text import clean_line, duration, short, split_words, write_whole
 from autoresearch.traces import recover, settle
 
 
@@ -163,7 +163,7 @@ def run_study(
 
 def notify_words(line: str) -> tuple[str, ...]:
     """The command of `--notify`. Raises UserError where it cannot be run."""
-    words = notifying.words_of(line)
+    words = split_words(line, "--notify")
     notifying.check(words)
     return words
 

@@ -11,7 +11,6 @@ import math
 import os
 import queue
 import select
-import shlex
 import shutil
 import signal
 import subprocess
@@ -30,17 +29,6 @@ SLACK_SECONDS = 5.0  # until one that was killed is gone
 MOST_WAITING = 20  # more at a time are not said
 TAIL_BYTES = 2**14  # of what it prints
 Facts = Mapping[str, str | float | int | None]
-
-
-def words_of(line: str) -> tuple[str, ...]:
-    """The command's words; () for an empty line. Raises UserError."""
-    try:
-        return tuple(shlex.split(line))
-    except ValueError as error:
-        raise UserError(
-            f"--notify: {clean_line(line, 80)!r} cannot be split into words ({error}): "
-            "close the quotes"
-        ) from error
 
 
 def check(words: tuple[str, ...]) -> None:

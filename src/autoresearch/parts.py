@@ -11,7 +11,6 @@ py: my_module:MyResearcher    a class of your own
 
 import os
 import re
-import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -28,7 +27,7 @@ from autoresearch.experiment import Proposal
 from autoresearch.exports.base import Format, Write
 from autoresearch.researchers.base import Desk, Researcher
 from autoresearch.researchers.settings import Settings
-from autoresearch.text import clean_line
+from autoresearch.text import clean_line, split_words
 
 EXAMPLES = {
     "acp": "acp: my-agent --acp",
@@ -147,20 +146,15 @@ def _command(kind: str, line: str, settings: Settings) -> Researcher:
             f"--researcher cmd: nothing is known to put in for {wrong[0]}: write {{prompt}} for a "
             "file with the task, {text} for the task itself, or neither for standard input"
         )
-    return _class("command:Command")(shlex.join(words), settings)
+    return _class("command:Command")(words, settings)
 
 
 def _words(kind: str, line: str) -> list[str]:
     """The command's words. They are used in other folders, so what is meant of this one is named
     by its whole path: `~/`, the program, and a script behind its interpreter.
     """
-    try:
-        words = [os.path.expanduser(word) for word in shlex.split(line)]  # noqa: PTH111
-    except ValueError as error:
-        raise UserError(
-            f"--researcher {kind}: {clean_line(line, 80)!r} cannot be split into words ({error}): "
-            "close the quotes"
-        ) from error
+    split = split_words(line, f"--researcher {kind}")
+    words = [os.path.expanduser(word) for word in split]  # noqa: PTH111
     if not words or not words[0]:
         raise UserError(f"--researcher {kind}: no program is named: write `{EXAMPLES[kind]}`")
     if "/" in words[0]:

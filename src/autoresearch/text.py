@@ -6,7 +6,10 @@ or U+FE0F behind one), but only there: elsewhere it is a place to hide a message
 """
 
 import re
+import shlex
 from pathlib import Path
+
+from autoresearch.errors import UserError
 
 # A terminal command string (OSC) must end on its own line, or it would swallow all that follows.
 _ESCAPES = re.compile(
@@ -50,6 +53,17 @@ def plain(text: str) -> str:
     """One line, all of it."""
     line = " ".join(_ESCAPES.sub("", text).split())
     return " ".join(_without_hidden(line).split())
+
+
+def split_words(line: str, where: str) -> tuple[str, ...]:
+    """The words of a command, as a shell takes them. Raises UserError, which names `where`."""
+    try:
+        return tuple(shlex.split(line))
+    except ValueError as error:
+        raise UserError(
+            f"{where}: {clean_line(line, 80)!r} cannot be split into words ({error}): "
+            "close the quotes"
+        ) from error
 
 
 def fenced(text: str, language: str = "text") -> str:

@@ -63,7 +63,7 @@ def test_a_shell_script(check: Check, tmp_path: Path) -> None:
     script.parent.mkdir()
     script.write_text(SCRIPT)
     settings = Settings(grants=(script,), nudges=1)
-    check(lambda: Command(f"sh {script}", settings), Bench(tmp_path))
+    check(lambda: Command(["sh", str(script)], settings), Bench(tmp_path))
 
 
 def one_more(request: Request) -> Reply:

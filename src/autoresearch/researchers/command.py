@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from codecs import getincrementaldecoder
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +70,15 @@ class Command:
 
     listens = True
 
-    def __init__(self, line: str, settings: Settings | None = None) -> None:
-        self._line, self._settings = line, settings or Settings()
-        self._words = words_of(line)
+    def __init__(self, words: Sequence[str], settings: Settings | None = None) -> None:
+        self._line, self._settings = shlex.join(words), settings or Settings()
+        found = shutil.which(words[0])
+        if found is None:
+            raise UserError(
+                f"the command {clean_line(self._line)!r} names no program that is there: install "
+                "it, or write its whole path"
+            )
+        self._words = [os.path.abspath(found), *words[1:]]  # noqa: PTH100  links must stay
         self.name = Path(self._words[0]).name
         self._preset: Preset | None = PRESETS.get(self.name.removesuffix("-agent"))
         own = self._preset.writable() if self._preset else ()
@@ -175,23 +181,6 @@ class Command:
         if ending.stopped:
             return f"{self.name} was stopped: too much of {ending.stopped}{said}"
         return f"{self.name} ended with exit code {ending.exit_code}{said}"
-
-
-def words_of(line: str) -> list[str]:
-    """The command's words; its program by its whole path, `~/` as the home."""
-    try:
-        words = [os.path.expanduser(word) for word in shlex.split(line)]  # noqa: PTH111
-    except ValueError as error:
-        raise UserError(
-            f"{line!r} cannot be split into words ({error}): close the quotes"
-        ) from error
-    found = shutil.which(words[0]) if words else None
-    if found is None:
-        raise UserError(
-            f"the command {clean_line(line)!r} names no program that is there: install it, or "
-            "write its whole path"
-        )
-    return [os.path.abspath(found), *words[1:]]  # noqa: PTH100  links must stay
 
 
 def filled(words: list[str], text: str, file: Path) -> list[str]:
