@@ -163,7 +163,9 @@ class Place:
     @contextmanager
     def engine(self) -> Iterator[Beacon]:
         """As an engine is: the lock, its events, and what it does now."""
-        helm, beacon = Helm(self.store, "t", Stop()), Beacon(self.lab.study_folder("t"), 100.0)
+        folder = self.lab.study_folder("t")
+        folder.mkdir(parents=True, exist_ok=True)
+        helm, beacon = Helm(self.store, "t", Stop()), Beacon(folder, 100.0)
         with self.lab.lock():
             helm.begin(Budget(experiments=5), "x")
             yield beacon

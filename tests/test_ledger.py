@@ -9,11 +9,11 @@ import pytest
 from autoresearch.budget import Budget
 from autoresearch.errors import Spent
 from autoresearch.experiment import Experiment, Run, Usage, Verdict
+from autoresearch.lab import talk_path
 from autoresearch.ledger import (
     MOST_NOTES,
     MOST_TALK_BYTES,
     StudyLedger,
-    talk_path,
     used_by,
 )
 from autoresearch.store import Store

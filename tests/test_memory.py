@@ -57,7 +57,7 @@ class Past:
 
     def log(self, number: int, text: str) -> None:
         folder = self.lab.study_folder(TAG) / "logs"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number:04d}.txt").write_text(text)
 
     def shown(self, folder: Path) -> dict[str, str]:

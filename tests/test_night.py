@@ -15,8 +15,7 @@ import pytest
 import autoresearch
 from autoresearch import launch, opening
 from autoresearch.agentbox import obstacle
-from autoresearch.lab import Lab
-from autoresearch.ledger import talk_path
+from autoresearch.lab import Lab, talk_path
 from autoresearch.store import Store
 from autoresearch.testing.tiny import TRAIN, make_tiny_lab
 from tests.conftest import Call

@@ -1,6 +1,7 @@
 """One study with everything that the loop works with."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from autoresearch.beacon import Beacon
@@ -53,8 +54,14 @@ class Study:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "helm", Helm(self.store, self.tag, self.stop))
-        folder = self.lab.study_folder(self.tag)
-        object.__setattr__(self, "beacon", Beacon(folder, self.program.budget_seconds))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beacon = Beacon(self.folder, self.program.budget_seconds)
+        object.__setattr__(self, "beacon", beacon)
+
+    @property
+    def folder(self) -> Path:
+        """The study's own, for all that is no row of the store."""
+        return self.lab.study_folder(self.tag)
 
     @property
     def limits(self) -> Budget:

@@ -30,8 +30,7 @@ from autoresearch.experiment import Experiment, Usage
 from autoresearch.facts import experiment_json
 from autoresearch.glance import glance, status_json
 from autoresearch.helm import Stop
-from autoresearch.lab import HOME, Lab
-from autoresearch.ledger import talk_path
+from autoresearch.lab import HOME, Lab, log_path, talk_path
 from autoresearch.program import Program
 from autoresearch.researchers.settings import Settings
 from autoresearch.sourceless import cache_folder
@@ -240,13 +239,10 @@ def show(number: int, tag: str | None, diff: bool, show_log: bool, talk: bool) -
         if diff:
             click.echo(visible(change) if sys.stdout.isatty() else change, nl=False)
         elif show_log:
-            click.echo(terminal.log_text(lab.study_folder(found) / "logs" / f"{number:04d}.txt"))
+            click.echo(terminal.log_text(log_path(lab.study_folder(found), number)))
         elif talk:
-            click.echo(
-                terminal.log_text(
-                    talk_path(lab.study_folder(found), number), "nobody said anything"
-                )
-            )
+            talk_file = talk_path(lab.study_folder(found), number)
+            click.echo(terminal.log_text(talk_file, "nobody said anything"))
         else:
             used = store.usage(found).get(number, Usage())
             click.echo("\n".join(terminal.experiment_lines(each, program, used)))

@@ -21,12 +21,13 @@ from autoresearch.errors import (
 )
 from autoresearch.experiment import BUSY_PERCENT, Experiment, Run, Verdict, incumbent
 from autoresearch.keep import Evidence, Incumbent, Score, measured
+from autoresearch.lab import curve_path
 from autoresearch.nights import is_full, room_to_write
 from autoresearch.runners.base import Data, Job, Progress
 from autoresearch.sandbox import Tier
 from autoresearch.store import INTERRUPTED, now
 from autoresearch.text import clean_line
-from autoresearch.traces import MOST_POINTS, Curve, curve_path, keep_log, keep_model
+from autoresearch.traces import MOST_POINTS, Curve, keep_log, keep_model
 
 VERDICTS = {
     Crashed: Verdict.CRASH,
@@ -97,7 +98,8 @@ def execute(rig: Rig, experiment: Experiment, known: judge.Known, count: int) ->
     index = study.store.begin_run(study.tag, experiment.number, seed)
     run = Run(index, seed, INTERRUPTED, now(), reason="stopped by the person")
     folder, began = rig.place / f"run-{index}", time.monotonic()
-    curve = Curve(curve_path(study, experiment), study.program.budget_seconds / MOST_POINTS)
+    apart_seconds = study.program.budget_seconds / MOST_POINTS
+    curve = Curve(curve_path(study.folder, experiment.number), apart_seconds)
     study.beacon.phase(TRAINING, experiment.number, index)
 
     def on_progress(progress: Progress) -> None:
@@ -203,7 +205,7 @@ def set_up(study: Study, place: Path, log: Path, tick: Callable[[], None]) -> Ri
 
 def prepare(study: Study, place: Path, experiment: Experiment) -> Rig:
     """The same for an experiment, which crashes where it fails."""
-    log = study.lab.study_folder(study.tag) / "prepare.txt"
+    log = study.folder / "prepare.txt"
     log.unlink(missing_ok=True)
     try:
         return set_up(study, place, log, partial(study.helm.tick, experiment.number))

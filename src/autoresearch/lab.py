@@ -263,10 +263,8 @@ class Lab:
         return lost
 
     def study_folder(self, tag: str) -> Path:
-        """Logs, curves and the best model of a study."""
-        folder = self.home / "studies" / tag
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        """Logs, curves and models of a study; the engine makes it."""
+        return self.root / HOME / "studies" / tag
 
     def models(self, tag: str) -> Path:
         """A folder for each experiment whose weights are kept."""
@@ -297,6 +295,21 @@ class Lab:
             yield folder
         finally:
             remove(folder)
+
+
+def log_path(study_folder: Path, number: int) -> Path:
+    """What an experiment and its scoring printed."""
+    return study_folder / "logs" / f"{number:04d}.txt"
+
+
+def curve_path(study_folder: Path, number: int) -> Path:
+    """The losses of its last run."""
+    return study_folder / "curves" / f"{number:04d}.jsonl"
+
+
+def talk_path(study_folder: Path, number: int) -> Path:
+    """What the agent that proposed it said and did."""
+    return study_folder / "talks" / f"{number:04d}.md"
 
 
 def take(file: IO[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from autoresearch.budget import Budget
 from autoresearch.errors import Spent
 from autoresearch.experiment import Usage
+from autoresearch.lab import talk_path
 from autoresearch.store import ENGINES, Store
 from autoresearch.text import clean, clean_line
 
@@ -107,10 +108,6 @@ def plausible(usage: Usage) -> Usage:
     if cost is not None:
         cost = min(cost, float(MOST_COUNTED)) if 0 <= cost < math.inf else None  # nan is neither
     return Usage(read, written, cached, cost)
-
-
-def talk_path(study_folder: Path, number: int) -> Path:
-    return study_folder / "talks" / f"{number:04d}.md"
 
 
 def used_by(store: Store, tag: str) -> Usage:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from autoresearch.change import Theme, fingerprint, touched
 from autoresearch.experiment import Experiment
-from autoresearch.lab import Lab, remove
+from autoresearch.lab import Lab, log_path, remove
 from autoresearch.program import Program
 from autoresearch.sheet import log_end, sheet, shown_diff
 from autoresearch.store import INTERRUPTED, RUNNING
@@ -115,7 +115,7 @@ class Memory:
     def _pages(self, history: tuple[Experiment, ...]) -> Iterator[tuple[Experiment, Page]]:
         """The page of each experiment, made where it is not there."""
         home = self._home
-        home.mkdir(exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
         by_number = {each.number: each for each in history}
         for each in history:
             path, key = home / f"{each.number:04d}.json", key_of(each)
@@ -133,7 +133,7 @@ class Memory:
             if parent and parent.commit and (before := self._files(parent.commit)):
                 themes = touched(before, after)
                 diff = shown_diff(self.lab.diff(parent.commit, each.commit, self.program))
-        path = self.lab.study_folder(self.tag) / "logs" / f"{each.number:04d}.txt"
+        path = log_path(self.lab.study_folder(self.tag), each.number)
         log = log_end(path) if each.runs else []  # without a run it is of the tag's study before
         return Page(key, mark, themes, sheet(each, parent, themes, self.program, log), diff)
 

@@ -117,7 +117,7 @@ def ledger_of(study: Study, experiment: Experiment) -> StudyLedger:
         study.tag,
         experiment.number,
         experiment.researcher,
-        study.lab.study_folder(study.tag),
+        study.folder,
         lambda: study.limits,
         study.watcher.note,
         partial(study.watcher.spent, experiment),

@@ -22,6 +22,7 @@ from autoresearch.final import Final
 from autoresearch.judge import Known
 
 FRESH = 2  # runs of the incumbent: less gives no interval
+LOG = "final.txt"  # in the study's folder
 
 
 def open_sealed(study: Study) -> Final:
@@ -37,7 +38,7 @@ def open_sealed(study: Study) -> Final:
             "is something to compare with the baseline"
         )
     with study.lab.workplace(f"{study.tag}.final") as place:
-        rig = set_up(study, place, log_of(study), study.stop.tick)
+        rig = set_up(study, place, study.folder / LOG, study.stop.tick)
         seeds = [seed_of(study.seed, best.number, SEEDS - FRESH + n) for n in range(FRESH)]
         fresh = [trained(rig, best, seed) for seed in seeds]
         first = study.store.experiment(study.tag, 0)
@@ -51,17 +52,13 @@ def open_sealed(study: Study) -> Final:
     return final
 
 
-def log_of(study: Study) -> Path:
-    return study.lab.study_folder(study.tag) / "final.txt"
-
-
 def trained(rig: Rig, best: Experiment, seed: int) -> Path:
     """The artifact of the incumbent's files after one more run."""
     job = rig.job(best, rig.place / f"seed-{seed}", seed)
     try:
         return rig.study.runner.run(job).artifact
     except (Crashed, TimedOut, Invalid) as error:
-        log = log_of(rig.study)
+        log = rig.study.folder / LOG
         with suppress(OSError):
             shutil.copyfile(job.log, log)
         raise StudyError(

@@ -19,6 +19,7 @@ from autoresearch.campaign import Study
 from autoresearch.errors import ExperimentError, Skipped, Stopped, StudyError
 from autoresearch.execution import careful, evidence, execute, known_of, prepare, scored, verdict_of
 from autoresearch.experiment import Experiment, Verdict, incumbent
+from autoresearch.lab import log_path
 from autoresearch.ledger import used_by
 from autoresearch.nights import full_disk_is_a_crash, patient, pause, room_to_write, waited_seconds
 from autoresearch.proposing import propose
@@ -58,10 +59,9 @@ def go_on(study: Study) -> str:
             return STOPPED
         settle(study)
         if experiment.number == 0 and not experiment.is_kept:
-            log = study.lab.study_folder(study.tag) / "logs" / "0000.txt"
             raise StudyError(
                 f"the baseline does not run ({experiment.verdict}): {experiment.reason}\n"
-                f"its log is {log}; mend the lab, then run again"
+                f"its log is {log_path(study.folder, 0)}; mend the lab, then run again"
             )
     return why
 

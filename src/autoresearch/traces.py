@@ -10,15 +10,12 @@ from pathlib import Path
 from autoresearch.campaign import Study
 from autoresearch.errors import Crashed, LabError
 from autoresearch.experiment import Experiment, Verdict, incumbent
+from autoresearch.lab import log_path
 from autoresearch.runners.base import Progress
 
 MOST_INTERRUPTIONS = 3  # then an experiment is what stops the engine, and counts as crashed
 MOST_MODELS = 3  # of the latest kept changes, beside the baseline and the incumbent
 MOST_POINTS = 2000  # of a loss curve, however often a run reports
-
-
-def curve_path(study: Study, experiment: Experiment) -> Path:
-    return study.lab.study_folder(study.tag) / "curves" / f"{experiment.number:04d}.jsonl"
 
 
 class Curve:
@@ -41,9 +38,9 @@ class Curve:
 
 def keep_log(study: Study, experiment: Experiment, folder: Path) -> None:
     """Copy what a run and its scoring printed to the study's folder."""
-    logs = study.lab.study_folder(study.tag) / "logs"
-    logs.mkdir(exist_ok=True)
-    with (logs / f"{experiment.number:04d}.txt").open("wb") as log:
+    path = log_path(study.folder, experiment.number)
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as log:
         for part in ("log.txt", "score.txt"):
             if (folder / part).exists():
                 with (folder / part).open("rb") as source:

@@ -19,8 +19,7 @@ import pytest
 
 from autoresearch import opening
 from autoresearch.experiment import Experiment, Usage
-from autoresearch.lab import Lab
-from autoresearch.ledger import talk_path
+from autoresearch.lab import Lab, talk_path
 from autoresearch.store import Event, Store
 from autoresearch.testing.model_server import INPUT_TOKENS, OUTPUT_TOKENS, ModelServer
 from autoresearch.testing.scripts import Edit, Read, Reply, Request, Say

@@ -7,8 +7,7 @@ import pytest
 
 from autoresearch import launch, opening
 from autoresearch.experiment import Experiment, Usage
-from autoresearch.lab import Lab
-from autoresearch.ledger import talk_path
+from autoresearch.lab import Lab, talk_path
 from autoresearch.researchers import watch
 from autoresearch.store import Store
 from autoresearch.testing.tiny import PROGRAM, make_tiny_lab

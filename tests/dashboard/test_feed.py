@@ -185,6 +185,7 @@ def test_an_engine_that_begins_and_dies_is_noticed(
     feed.until(lambda it: it.latest("engine"))
     assert feed.latest("engine")["is_running"] is False
     folder = opened.study_folder(tag)
+    folder.mkdir(parents=True, exist_ok=True)
     with opened.lock(), store_of(lab) as store:
         limits = {"experiments": 20, "seconds": 3600.0, "tokens": None, "cost_usd": None}
         store.event(tag, "started", pid=os.getpid(), researcher="knobs", **limits)
@@ -203,7 +204,9 @@ def test_a_now_file_that_makes_no_sense_is_borne(
     server: PageServer, listen: Listen, lab: Path, tag: str, text: str
 ) -> None:
     opened = Lab.open(lab)
-    (opened.study_folder(tag) / "now.json").write_text(text)
+    folder = opened.study_folder(tag)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "now.json").write_text(text)
     with opened.lock():
         feed = listen(server, tag, "0.9")
         feed.until(lambda it: it.latest("engine"))
@@ -216,7 +219,7 @@ def test_the_curve_grows_and_begins_anew_with_the_next_run(
     with store_of(lab) as store:
         number = store.begin(tag, 0, "knobs").number
     path = Lab.open(lab).study_folder(tag) / "curves" / f"{number:04d}.jsonl"
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.write_text("[0.5, 1, 3.0, 8]\n[1.0, 2, 2.5, 16]\n[1.5, ")
     feed = listen(server, tag, "0.9")
     feed.until(lambda it: (it.latest("curve") or {}).get("points"))
@@ -265,7 +268,7 @@ def test_words_are_harmless_before_they_leave(server: PageServer, lab: Path, tag
         store.finish(tag, number, Verdict.CRASH, HOSTILE[0], score=float("inf"), delta=float("nan"))
     folder = Lab.open(lab).study_folder(tag)
     for name in ("logs", "talks"):
-        (folder / name).mkdir()
+        (folder / name).mkdir(parents=True)
     (folder / "logs" / f"{number:04d}.txt").write_bytes(
         b"\xff\x1b[2J\rbar\r\n" + HOSTILE[0].encode()
     )

@@ -60,7 +60,7 @@ def hostile(lab: Lab) -> list[Experiment]:
     second = lab.snapshot({**files, "train.py": edited.encode()}, "hostile", first)
     folder = lab.study_folder("hostile")
     for name, end in (("logs", "txt"), ("talks", "md")):
-        (folder / name).mkdir()
+        (folder / name).mkdir(parents=True)
         (folder / name / f"0001.{end}").write_text(f"{words}\n\x1b[2J\x1b]0;title\x07{MARKUP}")
     figures = {"seconds": 1.0, f"audit_{MARKUP}": 1.0}
     run = Run(0, 1, MARKUP, now(), 2.0, words, figures, {MARKUP: words, "X": 1})

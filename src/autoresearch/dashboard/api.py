@@ -25,7 +25,6 @@ from autoresearch.dashboard.feed import Cursor, stream, whole
 from autoresearch.dashboard.hub import Hub
 from autoresearch.dashboard.live import read_curve
 from autoresearch.dashboard.reader import reading
-from autoresearch.dashboard.state import folder_of
 from autoresearch.errors import UserError
 from autoresearch.lab import Lab, valid_tag
 from autoresearch.store import Store
@@ -121,7 +120,7 @@ class Pages:
 
     async def curves(self, request: Request) -> Response:
         """Such as /curves/7,12: the losses of each over the seconds of training."""
-        folder = folder_of(self.lab, tag_of(request))
+        folder = self.lab.study_folder(tag_of(request))
         asked = request.path_params["numbers"].split(",")[:MOST_CURVES]
         numbers = [int(each) for each in asked if each.isdecimal() and len(each) < 8]
         return answer({number: read_curve(folder, number) for number in numbers})

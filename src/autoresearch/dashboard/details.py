@@ -6,12 +6,11 @@ from typing import Any
 
 from autoresearch.dashboard.highlight import diff_words
 from autoresearch.dashboard.reader import reading
-from autoresearch.dashboard.state import folder_of
 from autoresearch.dashboard.words import harmless, tail
 from autoresearch.errors import LabError
 from autoresearch.experiment import Experiment
 from autoresearch.facts import experiment_json
-from autoresearch.lab import Lab
+from autoresearch.lab import Lab, log_path, talk_path
 from autoresearch.program import Program
 
 MOST_SETTINGS = 400
@@ -24,7 +23,7 @@ def experiment_facts(lab: Lab, path: Path, tag: str, number: int) -> dict[str, A
         each = reader.experiment(tag, number)
         used = reader.usage(tag, number)
         parent = reader.experiment(tag, each.parent) if each.parent is not None else None
-    folder, name = folder_of(lab, tag), f"{number:04d}"
+    folder = lab.study_folder(tag)
     facts: dict[str, Any] = harmless(experiment_json(each, program, used))
     facts |= {
         "vetoed": each.vetoed,
@@ -32,8 +31,8 @@ def experiment_facts(lab: Lab, path: Path, tag: str, number: int) -> dict[str, A
         "answer": each.answer if each.hypothesis and each.verdict else "",
         "config_changes": config_changes(parent, each),
         "diff": diff_facts(lab, program, parent, each),
-        "log": tail(folder / "logs" / f"{name}.txt"),
-        "talk": tail(folder / "talks" / f"{name}.md"),
+        "log": tail(log_path(folder, number)),
+        "talk": tail(talk_path(folder, number)),
     }
     return facts
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.beacon import PHASES, seen
+from autoresearch.lab import curve_path
 from autoresearch.text import clean_line
 
 _NUMBERS = (
@@ -71,10 +72,6 @@ def follow(curve: Curve, folder: Path, number_: int | None) -> Curve:
     whole = data[: data.rfind(b"\n") + 1]
     points = curve.points + points_of(whole)
     return Curve(number_, curve.life, points, curve.read_bytes + len(whole), head)
-
-
-def curve_path(folder: Path, number_: int) -> Path:
-    return folder / "curves" / f"{number_:04d}.jsonl"
 
 
 def read_curve(folder: Path, number_: int) -> tuple[Point, ...]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from autoresearch.budget import Budget
@@ -56,7 +55,7 @@ def stored(reader: Reader, tag: str, before: State) -> dict[str, Any]:
 
 def lived(lab: Lab, tag: str, before: State) -> dict[str, Any]:
     """The parts that the study's folder and the lab's lock tell."""
-    folder, current = folder_of(lab, tag), before.open
+    folder, current = lab.study_folder(tag), before.open
     engine = engine_facts(lab, before.steering, read_now(folder))
     curve = follow(before.curve, folder, current.number if current else None)
     return {"engine": same_or(before.engine, engine), "curve": curve}
@@ -64,11 +63,6 @@ def lived(lab: Lab, tag: str, before: State) -> dict[str, Any]:
 
 def same_or(before: Any, now: Any) -> Any:
     return before if before == now else now
-
-
-def folder_of(lab: Lab, tag: str) -> Path:
-    """The study's folder, which a reader does not make."""
-    return lab.root / ".autoresearch" / "studies" / tag
 
 
 # the parts

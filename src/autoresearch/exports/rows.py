@@ -13,7 +13,7 @@ from typing import Any
 
 from autoresearch.errors import StudyError
 from autoresearch.experiment import UNKNOWN_SEED, Experiment, Usage
-from autoresearch.lab import Lab
+from autoresearch.lab import Lab, curve_path
 from autoresearch.program import Program
 from autoresearch.store import Store, Study
 from autoresearch.text import plain
@@ -114,7 +114,7 @@ def gather(lab: Lab, store: Store, tag: str, program: Program, with_curves: bool
     rows = tuple(flattened(view, store.usage(tag)))
     if not rows:
         raise StudyError(f"study {tag} has no finished experiment yet: there is nothing to export")
-    folder = lab.home / "studies" / tag / "curves"
+    folder = lab.study_folder(tag)
     curves = dict(read_curves(folder, [row.number for row in rows])) if with_curves else {}
     return Export(facts_of(view, store.study(tag)), rows, curves)
 
@@ -207,9 +207,8 @@ def cleaned(value: Any) -> Any:
 def read_curves(folder: Path, numbers: Sequence[int]) -> Iterator[tuple[int, list[Point]]]:
     """The curves that are there. A line that is being written at this moment is left out."""
     for number in numbers:
-        path = folder / f"{number:04d}.jsonl"
         try:
-            with path.open("rb") as file:
+            with curve_path(folder, number).open("rb") as file:
                 lines = file.read(MOST_CURVE_BYTES).splitlines()
         except OSError:
             continue

@@ -9,7 +9,7 @@ import json
 from dataclasses import replace
 
 from autoresearch.experiment import Experiment, Run, Verdict, incumbent
-from autoresearch.lab import Lab
+from autoresearch.lab import Lab, curve_path
 from autoresearch.opening import store_path
 from autoresearch.program import Program
 from autoresearch.store import Store, Study
@@ -86,10 +86,10 @@ class Finished:
         return each
 
     def curve(self, number: int, *points: tuple[float, int, float, float]) -> None:
-        folder = self.lab.study_folder(self.tag) / "curves"
-        folder.mkdir(exist_ok=True)
+        path = curve_path(self.lab.study_folder(self.tag), number)
+        path.parent.mkdir(parents=True, exist_ok=True)
         text = "\n".join(json.dumps(point) for point in points)
-        (folder / f"{number:04d}.jsonl").write_text(text)
+        path.write_text(text)
 
     def save(self) -> None:
         row = Study(self.tag, at(0), self.program.contract(), 7, "test", self.machine, "confirm")
