@@ -11,7 +11,6 @@ from rich.console import Console
 from autoresearch import opening, parts
 from autoresearch.campaign import Study
 from autoresearch.lab import Lab
-from autoresearch.runners.local import LocalRunner
 from autoresearch.store import Store
 from autoresearch.study import research
 from autoresearch.terminal import PlainWatcher
@@ -23,9 +22,16 @@ def main(folder: Path, experiments: int, spec: str = "knobs") -> None:
         opened = opening.open_study(lab, store, opening.Wishes("t", experiments=experiments))
         researcher = parts.Late(spec) if spec == "knobs" else parts.researcher(spec)
         study = Study(
-            "t", lab, store, opened.program, researcher, spec, LocalRunner(),
-            PlainWatcher(Console(), opened.program), sys.executable, 0,
-        )  # fmt: skip
+            tag="t",
+            lab=lab,
+            store=store,
+            program=opened.program,
+            researcher=researcher,
+            researcher_name=spec,
+            watcher=PlainWatcher(Console(), opened.program),
+            python=sys.executable,
+            seed=0,
+        )
         research(study, opened.budget)
 
 

@@ -28,7 +28,6 @@ from autoresearch.program import Program
 from autoresearch.researchers.base import Desk, Researcher
 from autoresearch.runners import local
 from autoresearch.runners.base import Progress
-from autoresearch.runners.local import LocalRunner
 from autoresearch.store import Store
 from autoresearch.study import research
 from autoresearch.testing.tiny import PREPARE, TRAIN, make_tiny_lab
@@ -90,9 +89,17 @@ def study_in(
     with lab.lock(), Store(opening.store_path(lab)) as store:
         opened = opening.open_study(lab, store, opening.Wishes("t"))
         study = Study(
-            "t", lab, store, opened.program, researcher or Scripted(edits), "scripted",
-            LocalRunner(), watcher or Notes(), sys.executable, 0, rule=keep.Greedy(),
-        )  # fmt: skip
+            tag="t",
+            lab=lab,
+            store=store,
+            program=opened.program,
+            researcher=researcher or Scripted(edits),
+            researcher_name="scripted",
+            watcher=watcher or Notes(),
+            python=sys.executable,
+            seed=0,
+            rule=keep.Greedy(),
+        )
         research(study, Budget(experiments=len(edits)))
         return store.experiments("t")
 

@@ -13,6 +13,7 @@ from autoresearch.lab import Lab
 from autoresearch.program import Program
 from autoresearch.researchers.base import Researcher
 from autoresearch.runners.base import Progress, Runner
+from autoresearch.runners.local import LocalRunner
 from autoresearch.sandbox import Tier
 from autoresearch.store import Store
 
@@ -30,7 +31,7 @@ class Watcher(Protocol):
     def stop(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """Everything that the loop works with."""
 
@@ -40,7 +41,7 @@ class Study:
     program: Program
     researcher: Researcher
     researcher_name: str
-    runner: Runner
+    runner: Runner = field(default_factory=LocalRunner)
     watcher: Watcher
     python: str  # the lab's interpreter
     seed: int

@@ -32,7 +32,6 @@ from autoresearch.researchers.base import Researcher, check
 from autoresearch.researchers.by_hand import ByHand
 from autoresearch.researchers.settings import Settings
 from autoresearch.results import results_tsv
-from autoresearch.runners.local import LocalRunner
 from autoresearch.sealed import FRESH, open_sealed
 from autoresearch.steering import in_force, standing
 from autoresearch.store import Store
@@ -103,10 +102,19 @@ def study_of(
 
     watcher = terminal.watcher(Console(highlight=False), opened.program, after_each)
     return Study(
-        tag, lab, store, opened.program, researcher, name, LocalRunner(), watcher,
-        opening.interpreter(lab), opened.row.seed, stop,
-        keep.rule_named(opened.row.keep_rule, opened.budget.experiments), sandbox.best_tier(),
-    )  # fmt: skip
+        tag=tag,
+        lab=lab,
+        store=store,
+        program=opened.program,
+        researcher=researcher,
+        researcher_name=name,
+        watcher=watcher,
+        python=opening.interpreter(lab),
+        seed=opened.row.seed,
+        stop=stop,
+        rule=keep.rule_named(opened.row.keep_rule, opened.budget.experiments),
+        tier=sandbox.best_tier(),
+    )
 
 
 def require(tier: int) -> None:

@@ -27,7 +27,6 @@ from autoresearch.experiment import Experiment, Proposal, Run, Usage
 from autoresearch.lab import Lab
 from autoresearch.researchers.base import Desk
 from autoresearch.runners.base import Progress
-from autoresearch.runners.local import LocalRunner
 from autoresearch.sandbox import Tier
 from autoresearch.store import Store
 from autoresearch.study import research
@@ -130,9 +129,18 @@ def attack(
     with lab.lock(), Store(opening.store_path(lab)) as store:
         opened = opening.open_study(lab, store, opening.Wishes(TAG, keep_rule=keep_rule))
         study = Study(
-            TAG, lab, store, opened.program, clinic, "attacks", LocalRunner(), clinic,
-            python, opened.row.seed, rule=keep.rule_named(opened.row.keep_rule), tier=tier,
-        )  # fmt: skip
+            tag=TAG,
+            lab=lab,
+            store=store,
+            program=opened.program,
+            researcher=clinic,
+            researcher_name="attacks",
+            watcher=clinic,
+            python=python,
+            seed=opened.row.seed,
+            rule=keep.rule_named(opened.row.keep_rule),
+            tier=tier,
+        )
         research(study, Budget(experiments=len(rounds)))
     return clinic.results
 
