@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch import store as stores
+from autoresearch.dashboard.reader import Reader
 from autoresearch.errors import Stopped, StudyError
 from autoresearch.experiment import Experiment, Run, Verdict
 from autoresearch.store import INTERRUPTED, MIGRATIONS, Store
@@ -105,6 +106,19 @@ def test_studies_do_not_mix(store: Store) -> None:
         store.study("u")
     with pytest.raises(StudyError, match="no experiment 5"):
         store.experiment("t", 5)
+
+
+def test_the_page_reads_all_and_writes_nothing(store: Store, path: Path) -> None:
+    begun = begin(store)
+    with Reader(path) as reader:
+        assert reader.study("t") == store.study("t")
+        assert reader.experiments("t") == (begun,)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader.event("t", "veto")
+    missing = path.with_name("missing.db")
+    with pytest.raises(sqlite3.OperationalError):
+        Reader(missing)
+    assert not missing.exists()
 
 
 def test_a_newer_schema_is_refused_and_left_alone(store: Store, path: Path) -> None:

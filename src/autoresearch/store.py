@@ -144,21 +144,27 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._ask: Callable[[], None] | None = None
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._open()
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             self._set_up()
         except sqlite3.DatabaseError as error:
             raise StudyError(
-                f"{path} cannot be opened: {error}. Move it away to start over; git still holds "
-                "every attempt below refs/autoresearch/."
+                f"{self.path} cannot be opened: {error}. Move it away to start over; git still "
+                "holds every attempt below refs/autoresearch/."
             ) from error
+
+    def close(self) -> None:
+        self._db.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._db.close()
+        self.close()
 
     def _set_up(self) -> None:
         try:

@@ -24,7 +24,7 @@ from autoresearch.dashboard.details import experiment_facts
 from autoresearch.dashboard.feed import Cursor, stream, whole
 from autoresearch.dashboard.hub import Hub
 from autoresearch.dashboard.live import read_curve
-from autoresearch.dashboard.reader import reading
+from autoresearch.dashboard.reader import Reader
 from autoresearch.errors import UserError
 from autoresearch.lab import Lab, valid_tag
 from autoresearch.store import Store
@@ -98,7 +98,7 @@ class Pages:
 
     async def studies(self, request: Request) -> Response:
         del request
-        with reading(self.path) as reader:
+        with Reader(self.path) as reader:
             found = [{"tag": tag, "experiments": n} for tag, n in reader.studies()]
         return answer(found)
 

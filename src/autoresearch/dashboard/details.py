@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch.dashboard.highlight import diff_words
-from autoresearch.dashboard.reader import reading
+from autoresearch.dashboard.reader import Reader
 from autoresearch.dashboard.words import harmless, tail
 from autoresearch.errors import LabError
-from autoresearch.experiment import Experiment
+from autoresearch.experiment import Experiment, Usage
 from autoresearch.facts import experiment_json
 from autoresearch.lab import Lab, log_path, talk_path
 from autoresearch.program import Program
@@ -18,10 +18,10 @@ MOST_SETTINGS = 400
 
 def experiment_facts(lab: Lab, path: Path, tag: str, number: int) -> dict[str, Any]:
     """All that is known. Raises StudyError when there is no such experiment."""
-    with reading(path) as reader:
+    with Reader(path) as reader:
         program = Program.from_contract(reader.study(tag).contract)
         each = reader.experiment(tag, number)
-        used = reader.usage(tag, number)
+        used = reader.usage(tag).get(number, Usage())
         parent = reader.experiment(tag, each.parent) if each.parent is not None else None
     folder = lab.study_folder(tag)
     facts: dict[str, Any] = harmless(experiment_json(each, program, used))

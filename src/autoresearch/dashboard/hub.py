@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from autoresearch.dashboard.devices import Devices
-from autoresearch.dashboard.reader import Reader, connect
+from autoresearch.dashboard.reader import Reader
 from autoresearch.dashboard.state import State, lived, stored
 from autoresearch.errors import StudyError
 from autoresearch.lab import Lab
@@ -21,8 +21,8 @@ from autoresearch.lab import Lab
 POLL_SECONDS = 0.25
 BEAT_SECONDS = 10.0  # a line that says nothing: shows both sides that the other one is there
 
-Version = tuple[int, int]  # of the store: its file, and SQLite's count of changes to it
-NO_VERSION = (-1, -1)
+Version = tuple[int, tuple[int, int]]  # of the store: its file, and SQLite's counts of changes
+NO_VERSION = (-1, (-1, -1))
 
 
 class Hub:
@@ -30,7 +30,7 @@ class Hub:
 
     def __init__(self, lab: Lab, path: Path) -> None:
         self.lab, self.path = lab, path
-        self._file, self.reader = path.stat().st_ino, Reader(connect(path))
+        self._file, self.reader = path.stat().st_ino, Reader(path)
         self.devices = Devices()
         self.is_closed = False
         self._states: dict[str, tuple[Version, State]] = {}  # by tag
@@ -76,10 +76,10 @@ class Hub:
     def _read(self, tag: str, version: Version, state: State) -> tuple[Version, State]:
         if (file := self.path.stat().st_ino) != self._file:  # moved away, to start over
             self.reader.close()
-            self._file, self.reader = file, Reader(connect(self.path))
+            self._file, self.reader = file, Reader(self.path)
         if file != version[0]:
             state = State()
-        now = file, self.reader.version()
+        now = file, self.reader.version
         if now != version:
             state = replace(state, **stored(self.reader, tag, state))
         state = replace(state, **lived(self.lab, tag, state), device=self.devices.sample())

@@ -10,6 +10,7 @@ from autoresearch.dashboard.reader import Reader, Row
 from autoresearch.dashboard.words import harmless
 from autoresearch.experiment import Usage
 from autoresearch.lab import Lab
+from autoresearch.ledger import used_by
 from autoresearch.program import Program
 from autoresearch.steering import DIMENSIONS, Steering, Words, at_work, read
 from autoresearch.store import Event, Study
@@ -39,7 +40,7 @@ def stored(reader: Reader, tag: str, before: State) -> dict[str, Any]:
     """The parts of a state that the store tells. Raises StudyError when there is no such study."""
     row = reader.study(tag)
     last = before.events[-1].id if before.events else 0
-    more = reader.events(tag, last)
+    more = reader.events(tag, after=last)
     events, orders = (*before.events, *more), read(more, before.steering)
     rows = reader.rows(tag, before.rows)
     found = {
@@ -87,7 +88,7 @@ def study_facts(
         "machine": dict(row.machine),
         "noise": noise.sd if noise.degrees else None,
         "limits": limits(program, orders),
-        "used": used(rows, events, reader.usage(row.tag)),
+        "used": used(rows, events, used_by(reader, row.tag)),
     }
     found: dict[str, Any] = harmless(facts)
     return found
