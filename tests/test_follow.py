@@ -362,7 +362,9 @@ def test_a_glance_does_not_take_another_studys_engine_for_its_own(place: Place) 
     place.store.create_study("u", place.program.contract(), seed=0, researcher="x", machine={})
     with place.engine() as beacon:
         beacon.phase("training", 1, 0)
-        it = glance(place.lab, place.store, "t", place.program)
-        other = glance(place.lab, place.store, "u", place.program)
+        it, other = (
+            glance(place.lab, place.store, tag, place.program, place.store.experiments(tag))
+            for tag in ("t", "u")
+        )
     assert (it.is_busy, it.words) == (True, "training #1")
     assert (other.is_busy, dict(other.now)) == (False, {})

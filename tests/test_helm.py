@@ -104,7 +104,7 @@ class Night:
 
     def glance(self) -> Glance:
         program = Program.from_contract(self.store.study("t").contract)
-        return glance(self.lab, self.store, "t", program)
+        return glance(self.lab, self.store, "t", program, self.store.experiments("t"))
 
     def said(self) -> str:
         text = self.output.read_text()

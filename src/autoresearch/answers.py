@@ -12,7 +12,6 @@ from autoresearch.learned import (
     causes,
     failed_places,
     fared,
-    is_undone,
     size_of,
     themes_of,
     worths,
@@ -142,7 +141,7 @@ def _carriers(view: StudyView) -> str:
 
 def _closest(view: StudyView) -> str:
     """Where nothing was kept: how near it came."""
-    gains = [(gain_of(view, each), each) for each in view.tried if not is_undone(each)]
+    gains = [(gain_of(view, each), each) for each in view.tried if not each.is_taken_back]
     scored = [(gain, each) for gain, each in gains if gain is not None]
     if not scored:
         return ""

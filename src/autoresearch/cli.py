@@ -217,7 +217,7 @@ def status(tag: str | None, as_json: bool, watch: bool) -> None:
         if watch:
             following.follow(lab, store, found, program)
             return
-        facts = status_json(glance(lab, store, found, program))
+        facts = status_json(glance(lab, store, found, program, store.experiments(found)))
         if as_json:
             click.echo(json.dumps(facts, indent=1))
         else:

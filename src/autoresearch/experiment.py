@@ -118,6 +118,11 @@ class Experiment:
         return self.verdict is Verdict.KEEP and not self.undone
 
     @property
+    def is_taken_back(self) -> bool:
+        """Kept by the rule, and undone since."""
+        return self.verdict is Verdict.KEEP and self.undone
+
+    @property
     def is_imported(self) -> bool:
         """Read from a log of somebody else's: no times, no seed, and perhaps no files."""
         return self.researcher == IMPORTED
@@ -136,7 +141,7 @@ class Experiment:
     @property
     def standing(self) -> str:
         """The verdict in a word, as it stands after the person's word: vetoed, undone, keep, ..."""
-        if self.verdict is Verdict.KEEP and self.undone:
+        if self.is_taken_back:
             return "vetoed" if self.vetoed else "undone"
         return self.verdict.value if self.verdict else "running"
 

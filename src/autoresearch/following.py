@@ -14,7 +14,7 @@ import click
 
 from autoresearch.board import PLAIN, Glyphs, board
 from autoresearch.experiment import Experiment
-from autoresearch.glance import Glance, look
+from autoresearch.glance import Glance, glance
 from autoresearch.lab import Lab
 from autoresearch.program import Program
 from autoresearch.screen import QUIT, Screen, key
@@ -46,7 +46,7 @@ class Follower:
             self._read(mark[0])
         if self._seen is None or is_behind or mark != self._mark:
             self._mark = mark
-            self._seen = look(self.lab, self.store, self.tag, self.program, self._experiments)
+            self._seen = glance(self.lab, self.store, self.tag, self.program, self._experiments)
         return self._seen
 
     def _read(self, version: tuple[int, int]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from autoresearch.beacon import HELD, PROPOSING, SCORING, TRAINING, WAITING, seen
-from autoresearch.experiment import Experiment, Usage, Verdict, incumbent, weakest_tier
+from autoresearch.experiment import Experiment, Usage, incumbent, weakest_tier
 from autoresearch.lab import Lab
 from autoresearch.ledger import used_by, waited
 from autoresearch.program import Program
@@ -153,15 +153,9 @@ WORDS = {  # of each phase
 }
 
 
-def glance(lab: Lab, store: Store, tag: str, program: Program) -> Glance:
-    experiments = store.experiments(tag)
-    return look(lab, store, tag, program, experiments)
-
-
-def look(
+def glance(
     lab: Lab, store: Store, tag: str, program: Program, experiments: tuple[Experiment, ...]
 ) -> Glance:
-    """The same with experiments that were read before."""
     state = standing(store, tag)
     now = doing(lab, tag, state)
     used, idle = used_by(store, tag), waited(store, tag)
@@ -188,7 +182,7 @@ def status_json(it: Glance) -> dict[str, Any]:
         "budget_seconds": it.program.budget_seconds or None,
         "experiments": max(0, len(it.done) - 1),
         "verdicts": {name: verdicts.count(name) for name in sorted(set(verdicts))},
-        "undone": sum(each.undone and each.verdict is Verdict.KEEP for each in it.done),
+        "undone": sum(each.is_taken_back for each in it.done),
         "baseline": first.score if first else None,
         "best": best.score if best else None,
         "best_number": best.number if best else None,

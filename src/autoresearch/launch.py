@@ -222,11 +222,15 @@ def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> N
         study = study_of(lab, store, opened, ByHand(edit.files, message), "hand", stop)
         study = replace(study, takes_ideas=False)
         recover(study)
-        with announced(study, None) as ended:
-            while (done := attempt(study)).researcher != "hand":
+
+        def try_it() -> str:
+            while attempt(study).researcher != "hand":
                 pass  # an experiment that was left open is finished first
-            ended.append("your edit was tried")
+            return "your edit was tried"
+
+        announced(study, None, try_it)
         settle(study)
+    done = study.experiments()[-1]
     click.echo(f"{done.verdict}: {done.reason}")
 
 

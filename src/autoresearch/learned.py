@@ -12,7 +12,7 @@ from itertools import chain
 from math import floor, log10
 
 from autoresearch import pace
-from autoresearch.experiment import Experiment, Verdict
+from autoresearch.experiment import Experiment
 from autoresearch.noise import is_confirmed
 from autoresearch.outline import span
 from autoresearch.spoken import remark, size, spoken
@@ -179,20 +179,15 @@ def size_of(gain: float) -> str:
 
 def why(tries: Sequence[Try]) -> str:
     """In a sentence or three."""
-    stood = [each for each in tries if not is_undone(each.experiment)]
+    stood = [each for each in tries if not each.experiment.is_taken_back]
     parts = (_undone(tries), _broken(stood), _scored(stood), _one_sided(tries), _remarks(tries))
     return " ".join(chain.from_iterable(parts))
 
 
 def _undone(tries: Sequence[Try]) -> Iterator[str]:
     for each in (one.experiment for one in tries):
-        if is_undone(each):
+        if each.is_taken_back:
             yield f"#{each.number} was kept, then {veto_words(each)}."
-
-
-def is_undone(each: Experiment) -> bool:
-    """Kept by the rule, and taken back by a person since."""
-    return each.undone and each.verdict is Verdict.KEEP
 
 
 def _broken(tries: Sequence[Try]) -> Iterator[str]:

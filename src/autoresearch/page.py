@@ -7,7 +7,7 @@ the only ways in. Everything else takes and gives markup.
 from collections.abc import Callable, Iterable
 from html import escape
 
-from autoresearch.experiment import Experiment, Verdict
+from autoresearch.experiment import Experiment
 from autoresearch.findings import LONGEST, diff_lines
 from autoresearch.text import clean_line, plain
 
@@ -64,7 +64,7 @@ def badge(experiment: Experiment) -> str:
     """Its verdict, in its colour; of a change that a person took back also that."""
     verdict = experiment.verdict or "open"
     name, words = f"is-{verdict}", str(verdict)
-    if experiment.undone and experiment.verdict is Verdict.KEEP:
+    if experiment.is_taken_back:
         name, words = "is-vetoed", f"{verdict}, {'vetoed' if experiment.vetoed else 'undone'}"
     return f'<span class="{name}">{words}</span>'
 

@@ -19,7 +19,7 @@ def results_tsv(experiments: Iterable[Experiment]) -> str:
             continue
         score = score_of(each) if has_score(each) else 0.0
         status = each.verdict if each.verdict in (Verdict.KEEP, Verdict.DISCARD) else "crash"
-        status = Verdict.DISCARD if each.undone and status is Verdict.KEEP else status
+        status = Verdict.DISCARD if each.is_taken_back else status
         commit = plain(each.short_commit) or "-"
         words = plain(each.description).replace('"', "'")
         lines.append(f"{commit}\t{written(score)}\t{memory_gb(each):.1f}\t{status}\t{words}")

@@ -9,9 +9,9 @@ What a person orders meanwhile is at the helm (helm.py); bad nights are in night
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from autoresearch.beacon import HELD, PROPOSING
 from autoresearch.budget import Budget
@@ -39,9 +39,7 @@ def research(study: Study, budget: Budget, *, is_new_limit: bool = True) -> str:
     with patient(study):
         recover(study)
         study = replace(study, budget=budget)
-        with announced(study, budget if is_new_limit else None) as ended:
-            ended.append(go_on(study))
-        return ended[0]
+        return announced(study, budget if is_new_limit else None, partial(go_on, study))
 
 
 def go_on(study: Study) -> str:
@@ -137,24 +135,24 @@ def conclude(study: Study, experiment: Experiment, ending: Ending, seconds: floa
         )  # fmt: skip
 
 
-@contextmanager
-def announced(study: Study, budget: Budget | None) -> Iterator[list[str]]:
-    """Write down that an engine is at work, and why it is no longer: the block says why."""
-    ended: list[str] = []
+def announced(study: Study, budget: Budget | None, work: Callable[[], str]) -> str:
+    """Do the work, and write down that an engine is at it and why it is no longer: returned."""
+    why = "it was interrupted"
     with room_to_write(study):
         study.helm.begin(budget, study.researcher_name)
     try:
-        yield ended
+        why = work()
     except Stopped:
-        ended.append(STOPPED)
+        why = STOPPED
         raise
     except Exception as error:
-        ended.append(clean_line(str(error)) or type(error).__name__)
+        why = clean_line(str(error)) or type(error).__name__
         raise
     finally:
         study.beacon.out()
         with room_to_write(study):
-            study.helm.end(ended[0] if ended else "it was interrupted")
+            study.helm.end(why)
+    return why
 
 
 def hold(study: Study) -> None:

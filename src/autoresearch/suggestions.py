@@ -14,7 +14,7 @@ from math import floor, isfinite, log10
 from autoresearch.change import Theme
 from autoresearch.experiment import Experiment
 from autoresearch.findings import counted
-from autoresearch.learned import directions, is_undone, moved, size_of, themes_of
+from autoresearch.learned import directions, moved, size_of, themes_of
 from autoresearch.misses import near_misses
 from autoresearch.outline import span
 from autoresearch.spoken import remark, size
@@ -117,7 +117,7 @@ def _other_side(view: StudyView, themes: Themes, tried: Sequence[Tally]) -> Iter
     for tally in sorted(tried, key=lambda each: len(each.tries)):
         sides = directions(tally.tries)
         scored = [each for each in tally.tries if each.gain is not None]
-        is_settled = tally.kept or any(is_undone(each.experiment) for each in tally.tries)
+        is_settled = tally.kept or any(each.experiment.is_taken_back for each in tally.tries)
         if is_settled or not scored or len(sides) != 1:
             continue
         near = max(scored, key=lambda each: each.worth)

@@ -65,7 +65,7 @@ class StudyView:
     @cached_property
     def vetoed(self) -> tuple[Experiment, ...]:
         """Kept by the rule, then taken back by a person, with what was built on it."""
-        return tuple(each for each in self.tried if each.undone and each.verdict is Verdict.KEEP)
+        return tuple(each for each in self.tried if each.is_taken_back)
 
     @cached_property
     def failed(self) -> tuple[Experiment, ...]:
