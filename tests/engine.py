@@ -32,7 +32,7 @@ def main(folder: Path, experiments: int, spec: str = "knobs") -> None:
             python=sys.executable,
             seed=0,
         )
-        research(study, opened.budget)
+        research(study, opened.limits)
 
 
 if __name__ == "__main__":

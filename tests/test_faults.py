@@ -19,7 +19,7 @@ import pytest
 
 from autoresearch import execution, keep, morning, nights, opening, orders, traces
 from autoresearch import store as stores
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.campaign import Study
 from autoresearch.errors import Failed, LabError
 from autoresearch.experiment import Experiment, Proposal, Usage, Verdict
@@ -100,7 +100,7 @@ def study_in(
             seed=0,
             rule=keep.Greedy(),
         )
-        research(study, Budget(experiments=len(edits)))
+        research(study, StudyLimits(experiments=len(edits)))
         return store.experiments("t")
 
 

@@ -25,7 +25,7 @@ import pytest
 from autoresearch import opening
 from autoresearch.beacon import Beacon
 from autoresearch.board import PLAIN, board, sparkline
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.experiment import Experiment, Usage, Verdict
 from autoresearch.glance import Glance, glance, status_json
 from autoresearch.helm import Helm, Stop
@@ -61,7 +61,7 @@ def night(count: int = 30) -> Glance:
     rows.append(replace(row(count, None), verdict=None))
     words = tuple(Words(n, "then", HOSTILE * 50) for n in range(1, 20))
     state = Steering(
-        notes=words, ideas=words, paused=True, pid=7, given={"experiments": 100, "seconds": 3600.0},
+        notes=words, ideas=words, paused=True, pid=7, given=StudyLimits(100, 3600.0),
         added={"seconds": 1800.0},
     )  # fmt: skip
     now = {
@@ -167,7 +167,7 @@ class Place:
         folder.mkdir(parents=True, exist_ok=True)
         helm, beacon = Helm(self.store, "t", Stop()), Beacon(folder, 100.0)
         with self.lab.lock():
-            helm.begin(Budget(experiments=5), "x")
+            helm.begin(StudyLimits(experiments=5), "x")
             yield beacon
             beacon.out()
             helm.end("its 5 experiments are done")

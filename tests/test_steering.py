@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from autoresearch import git, opening
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.errors import StudyError
 from autoresearch.experiment import Experiment, Verdict, incumbent
 from autoresearch.lab import Lab
@@ -40,7 +40,7 @@ def events(*rows: tuple[str, dict[str, Any]]) -> list[Event]:
 
 
 def started(pid: int = 7, **limits: float) -> tuple[str, dict[str, Any]]:
-    return STARTED, {"pid": pid, "researcher": "x", **asdict(Budget()), **limits}
+    return STARTED, {"pid": pid, "researcher": "x", **asdict(StudyLimits()), **limits}
 
 
 NOTE, IDEA = ("note", {"text": "n"}), ("idea", {"text": "i"})
@@ -86,15 +86,17 @@ def test_reading_in_parts_is_reading_all() -> None:
 
 def test_what_was_added_stands_while_the_limit_is_the_same() -> None:
     rows = (started(experiments=10, seconds=60.0), ("extend", {"experiments": 5, "seconds": 1.5}))
-    budget = Budget(experiments=10, seconds=60.0)
-    wider = Budget(experiments=15, seconds=61.5)
+    budget = StudyLimits(experiments=10, seconds=60.0)
+    wider = StudyLimits(experiments=15, seconds=61.5)
     assert read(events(*rows)).extended(budget) == wider
     again = read(events(*rows, started(8, experiments=10, seconds=60.0)))
     assert again.extended(budget) == wider
     assert in_force(again, budget) == wider
     other = read(events(*rows, started(8, experiments=20, seconds=60.0)))
-    assert other.extended(Budget(20, 60.0)) == Budget(20, 61.5), "a new limit stands for itself"
-    assert in_force(again, Budget(20, 60.0)) == Budget(20, 61.5)
+    assert other.extended(StudyLimits(20, 60.0)) == StudyLimits(20, 61.5), (
+        "a new limit stands for itself"
+    )
+    assert in_force(again, StudyLimits(20, 60.0)) == StudyLimits(20, 61.5)
     trying = read(events(*rows, (STARTED, {"pid": 9, "researcher": "hand"})))
     assert trying.extended(budget) == wider, "a `try` has no limits of its own"
     assert in_force(Steering(), budget) == budget
@@ -108,7 +110,7 @@ def test_a_researcher_cannot_write_the_engines_events(tmp_path: Path) -> None:
     with Store(tmp_path / "s.db") as store:
         store.create_study("t", {}, seed=0, researcher="x", machine={})
         ledger = StudyLedger(
-            store, "t", 1, "x", tmp_path, Budget, lambda text: None, lambda used: None
+            store, "t", 1, "x", tmp_path, StudyLimits, lambda text: None, lambda used: None
         )
         for kind in ENGINES:
             ledger.note(kind, "nothing")

@@ -3,19 +3,27 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from autoresearch.experiment import Experiment, Usage
+from autoresearch.program import Program
 from autoresearch.text import duration, numbered
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class StudyLimits:
     """None: no limit."""
 
     experiments: int | None = None  # besides the baseline
     seconds: float | None = None
     tokens: int | None = None
     cost_usd: float | None = None
+
+    @classmethod
+    def of(cls, program: Program) -> Self:
+        """Those that the program itself names."""
+        limits = program.limits
+        return cls(limits.experiments, limits.study_seconds, limits.tokens, limits.cost_usd)
 
     def spent(
         self, experiments: tuple[Experiment, ...], used: Usage, waited_seconds: float = 0.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from autoresearch.beacon import Beacon
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.experiment import Experiment, Usage, incumbent
 from autoresearch.helm import Helm, Stop
 from autoresearch.keep import Confirm, KeepRule
@@ -49,7 +49,7 @@ class Study:
     rule: KeepRule = field(default_factory=Confirm)
     tier: Tier = Tier.PROCESSES  # of the box that runs and scorings get
     takes_ideas: bool = True  # that wait for an experiment of their own
-    budget: Budget = field(default_factory=Budget)  # as the person gave it at the start
+    given: StudyLimits = field(default_factory=StudyLimits)  # the limits, as this engine began
     helm: Helm = field(init=False)
     beacon: Beacon = field(init=False)
 
@@ -65,9 +65,9 @@ class Study:
         return self.lab.study_folder(self.tag)
 
     @property
-    def limits(self) -> Budget:
-        """The budget with what the person has added since."""
-        return self.helm.state.extended(self.budget)
+    def limits(self) -> StudyLimits:
+        """Those given, with what the person has added since."""
+        return self.helm.state.extended(self.given)
 
     @property
     def is_lower(self) -> bool:

@@ -22,7 +22,7 @@ from autoresearch.text import clean_line
 class Limit:
     """One of the study's limits. `limit` is with what a person has added."""
 
-    name: str  # of Budget's fields
+    name: str  # of StudyLimits's fields
     limit: float
     added: float
     used: float
@@ -93,7 +93,7 @@ class Glance:
         }
         added, found = self.state.added or {}, []
         for name in DIMENSIONS:
-            if (given := (self.state.given or {}).get(name)) is not None:
+            if (given := getattr(self.state.given, name, None)) is not None:
                 more = added.get(name, 0)
                 found.append(Limit(name, given + more, more, used[name]))
         return tuple(found)

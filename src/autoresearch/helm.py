@@ -8,7 +8,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.errors import Skipped, Stopped
 from autoresearch.steering import CARRIED, KINDS, TAKEN, Steering, Words, read
 from autoresearch.store import OVER, STARTED, Store
@@ -75,10 +75,10 @@ class Helm:
             return "its idea was withdrawn by the person"
         return ""
 
-    def begin(self, budget: Budget | None, researcher: str) -> None:
+    def begin(self, limits: StudyLimits | None, researcher: str) -> None:
         """An engine is at work from now on, with these limits; None: those before still stand."""
-        limits = {} if budget is None else asdict(budget)
-        self.store.event(self.tag, STARTED, pid=os.getpid(), researcher=researcher, **limits)
+        given = {} if limits is None else asdict(limits)
+        self.store.event(self.tag, STARTED, pid=os.getpid(), researcher=researcher, **given)
 
     def end(self, why: str) -> None:
         self.store.event(self.tag, OVER, why=why)

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from autoresearch import keep, opening, parts, process, sandbox, terminal
 from autoresearch import notify as notifying
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.campaign import Study
 from autoresearch.errors import LabError, StudyError
 from autoresearch.execution import set_up
@@ -112,7 +112,7 @@ def study_of(
         python=opening.interpreter(lab),
         seed=opened.row.seed,
         stop=stop,
-        rule=keep.rule_named(opened.row.keep_rule, opened.budget.experiments),
+        rule=keep.rule_named(opened.row.keep_rule, opened.limits.experiments),
         tier=sandbox.best_tier(),
     )
 
@@ -151,7 +151,7 @@ def run_study(
     notifier = notifying.Notifier(hook, lab.root)
     herald = Herald(study.watcher, notifier, store, tag, opened.program, lab.root)
     study = replace(study, watcher=herald)
-    limits = in_force(standing(store, tag), opened.budget)
+    limits = in_force(standing(store, tag), opened.limits)
     click.echo(terminal.opening_line(opened.is_new, tag, opened.program, limits))
     click.echo(terminal.trust_line(opened.row.keep_rule, study.tier))
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
@@ -160,7 +160,7 @@ def run_study(
     prepare_first(study)
     with telling(herald):
         with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
-            why = research(study, opened.budget)
+            why = research(study, opened.limits)
         herald.ended(why)
     click.echo(f"\nStudy {tag}: {why}.")
     if words := terminal.usage_words(used_by(store, tag)):
@@ -215,7 +215,7 @@ def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> N
     prepare_first(study)
     with stopping(stop, study.watcher.stop), reporting(lab, store, tag, opened.program):
         if study.best() is None:
-            why = research(study, Budget(experiments=0), is_new_limit=False)
+            why = research(study, StudyLimits(experiments=0), is_new_limit=False)
             if study.best() is None:
                 raise StudyError(f"there is no baseline to try it on: {why}")
         edit = opening.hand_edit(lab, store, tag, opened.program)
@@ -238,7 +238,7 @@ def try_study(lab: Lab, store: Store, opened: opening.Opened, message: str) -> N
 def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
     """Compare the incumbent with the baseline on the sealed text, and say what it gave."""
     stop = Stop(after_this=True)  # so that the first Ctrl-C ends it
-    opened = opening.Opened(store.study(tag), program, Budget(), is_new=False)
+    opened = opening.Opened(store.study(tag), program, StudyLimits(), is_new=False)
     study = study_of(lab, store, opened, ByHand({}, ""), "hand", stop)
     best, is_sealed = study.best(), store.final(tag) is None
     with lab.lock(), stopping(stop, lambda: None):

@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.errors import Spent
 from autoresearch.experiment import Usage
 from autoresearch.lab import talk_path
@@ -31,16 +31,16 @@ class StudyLedger:
         number: int,
         researcher: str,
         folder: Path,
-        budget: Callable[[], Budget],  # as of now: a person may extend it meanwhile
+        limits: Callable[[], StudyLimits],  # as of now: a person may extend it meanwhile
         tell: Callable[[str], None],
         show: Callable[[Usage], None],
         room: Callable[[], AbstractContextManager[None]] = nullcontext,  # for what must be written
     ) -> None:
         self._store, self._tag, self._number, self._researcher = store, tag, number, researcher
-        self._path, self._budget = talk_path(folder, number), budget
+        self._path, self._limits = talk_path(folder, number), limits
         self._tell, self._show, self._room = tell, show, room
         self._notes, self._talked = 0, 0
-        self._awaits_cost = budget().cost_usd is not None
+        self._awaits_cost = limits().cost_usd is not None
         self._path.parent.mkdir(exist_ok=True)
         self._path.unlink(missing_ok=True)  # a proposal that a kill cut short is made again
 
@@ -77,11 +77,11 @@ class StudyLedger:
         return next((each for each in found if each.get("session") == session), None)
 
     def pending(self, tokens: int) -> None:
-        if self._budget().tokens is not None:
+        if self._limits().tokens is not None:
             self._check(used_by(self._store, self._tag) + plausible(Usage(tokens)))
 
     def _check(self, used: Usage) -> None:
-        if why := self._budget().overspent(used):
+        if why := self._limits().overspent(used):
             raise Spent(f"the study may go no further: {why}")
 
     def _warn_of_no_cost(self, usage: Usage) -> None:

@@ -6,13 +6,13 @@ from datetime import datetime
 from pathlib import Path
 
 from autoresearch import git, keep, machine
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab, valid_tag
 from autoresearch.ledger import used_by, waited
 from autoresearch.program import Program
-from autoresearch.steering import in_force, standing
+from autoresearch.steering import DIMENSIONS, in_force, standing
 from autoresearch.store import Store
 from autoresearch.store import Study as Row
 
@@ -38,7 +38,7 @@ class Opened:
 
     row: Row
     program: Program
-    budget: Budget
+    limits: StudyLimits
     is_new: bool
 
 
@@ -61,36 +61,32 @@ def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = Fals
     program = Program.load(lab.root / "program.md")
     if wishes.budget_seconds is not None:
         program = replace(program, budget_seconds=wishes.budget_seconds)
-    budget = Budget(
-        wishes.experiments if wishes.experiments is not None else program.limits.experiments,
-        wishes.seconds if wishes.seconds is not None else program.limits.study_seconds,
-        wishes.tokens if wishes.tokens is not None else program.limits.tokens,
-        wishes.cost_usd if wishes.cost_usd is not None else program.limits.cost_usd,
-    )
-    tag = valid_tag(wishes.tag) if wishes.tag else choose_tag(lab, store, budget)
+    said = {each: limit for each in DIMENSIONS if (limit := getattr(wishes, each)) is not None}
+    limits = replace(StudyLimits.of(program), **said)
+    tag = valid_tag(wishes.tag) if wishes.tag else choose_tag(lab, store, limits)
     check_not_imported(store, tag)
     if tag in store.tags() and has_no_result(store.experiments(tag)):
         lab.agree(tag, {})
         store.forget(tag)
     if tag in store.tags():
-        return resume(lab, store.study(tag), program, wishes, budget, store)
+        return resume(lab, store.study(tag), program, wishes, limits, store)
     if tag in lab.tags():
         raise StudyError(
             f"git has a study {tag} already: of another lab in this repository, or one whose store "
             f"is gone. Choose --tag NAME, or drop its branch autoresearch/{tag} and what "
             f"`git for-each-ref refs/autoresearch/{tag}` lists."
         )
-    return begin(lab, store, tag, program, wishes, budget, from_head)
+    return begin(lab, store, tag, program, wishes, limits, from_head)
 
 
-def choose_tag(lab: Lab, store: Store, budget: Budget) -> str:
+def choose_tag(lab: Lab, store: Store, limits: StudyLimits) -> str:
     """The last study while it has something left to do, else a new one named after the day."""
     tags = store.tags()
     last = last_run(store)
     if last:
-        limits = in_force(standing(store, last), budget)
+        whole = in_force(standing(store, last), limits)
         used, idle = used_by(store, last), waited(store, last)
-        if not limits.spent(store.experiments(last), used, idle):
+        if not whole.spent(store.experiments(last), used, idle):
             return last
     today = datetime.now().strftime("%b%d").lower()
     names = [today, *(f"{today}-{number}" for number in range(2, 1000))]
@@ -121,7 +117,7 @@ def has_no_result(experiments: tuple[Experiment, ...]) -> bool:
 
 
 def resume(
-    lab: Lab, row: Row, now: Program, wishes: Wishes, budget: Budget, store: Store
+    lab: Lab, row: Row, now: Program, wishes: Wishes, limits: StudyLimits, store: Store
 ) -> Opened:
     """Raises StudyError when scores from now on could not be compared with those before."""
     if wishes.keep_rule not in (None, row.keep_rule):
@@ -153,7 +149,7 @@ def resume(
                 f"{name} has changed since study {row.tag} began, and it is locked: its scores "
                 "could not be compared. Change it back, or begin a new study with --tag NAME."
             )
-    return Opened(row, now, budget, is_new=False)
+    return Opened(row, now, limits, is_new=False)
 
 
 def begin(
@@ -162,7 +158,7 @@ def begin(
     tag: str,
     program: Program,
     wishes: Wishes,
-    budget: Budget,
+    limits: StudyLimits,
     from_head: bool,
 ) -> Opened:
     """Snapshot the lab's files as experiment 0."""
@@ -185,7 +181,7 @@ def begin(
     first = store.begin(tag, None, "baseline")
     store.proposed(tag, replace(first, commit=commit, description="baseline"))
     lab.record_attempt(tag, 0, commit)
-    return Opened(row, program, budget, is_new=True)
+    return Opened(row, program, limits, is_new=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,6 @@ def _extend(sight: Sight, data: Mapping[str, Any]) -> Checked:
     _only(data, *DIMENSIONS)
     if not data:
         raise StudyError("say what to add to: experiments, time, tokens or cost")
-    given = sight.state.given or dict.fromkeys(DIMENSIONS)
     said, facts = [], {}
     for name, amount in data.items():
         is_whole = name in ("experiments", "tokens")
@@ -219,7 +218,7 @@ def _extend(sight: Sight, data: Mapping[str, Any]) -> Checked:
             raise StudyError(f"{name} must be {'a whole number' if is_whole else 'a number'}")
         if not 0 < amount <= LARGEST[name]:  # nan is neither
             raise StudyError(f"{name} must be more than 0 and at most {LARGEST[name]:,.0f}")
-        if given[name] is None:
+        if getattr(sight.state.given, name, None) is None:
             raise StudyError(f"study {sight.tag} has {LIMITS[name]}: there is nothing to add to")
         facts[name] = amount
         said.append(_amount(name, amount))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.constants import assignments
 from autoresearch.lab import Lab
 from autoresearch.store import OVER, STARTED, Event, Store
@@ -21,7 +21,7 @@ ORDERS = (
 )
 CARRIED, TAKEN, PAUSED = "carried", "taken", "paused"  # what engines say of orders
 KINDS = (*ORDERS, CARRIED, TAKEN, STARTED, OVER)
-DIMENSIONS = tuple(each.name for each in fields(Budget))
+DIMENSIONS = tuple(each.name for each in fields(StudyLimits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,20 @@ class Steering:
     skips: frozenset[int] = frozenset()
     notes: tuple[Words, ...] = ()  # that no proposal has carried yet
     ideas: tuple[Words, ...] = ()  # whose experiment has not begun, or is not over
-    given: Mapping[str, float | None] | None = None  # the limits that the last engine began with
+    given: StudyLimits | None = None  # the limits that the last engine began with
     added: Mapping[str, float] | None = None  # to them, since
     pid: int | None = None  # of the engine that is at work, unless it was killed
     over: str = ""  # why the last engine ended; "" while it works, or was killed
 
-    def extended(self, budget: Budget) -> Budget:
+    def extended(self, limits: StudyLimits) -> StudyLimits:
         """The limits that the last engine began with, and what the person added to them."""
         added = self.added or {}
         more = {
             name: type(limit)(limit + added.get(name, 0))
             for name in DIMENSIONS
-            if (limit := getattr(budget, name)) is not None
+            if (limit := getattr(limits, name)) is not None
         }
-        return replace(budget, **more)
+        return replace(limits, **more)
 
 
 def read(events: Iterable[Event], start: Steering | None = None) -> Steering:
@@ -124,10 +124,10 @@ def _answered(state: Steering, event: Event) -> Steering:
 
 def _limited(state: Steering, data: Mapping[str, Any]) -> Steering:
     """A new limit stands for itself: what was added to another one is past."""
-    limits = {name: data.get(name) for name in DIMENSIONS}
+    limits = StudyLimits(*(data.get(name) for name in DIMENSIONS))
     before, added = state.given or limits, dict(state.added or {})
     for name in DIMENSIONS:
-        if before[name] != limits[name]:
+        if getattr(before, name) != getattr(limits, name):
             added.pop(name, None)
     return replace(state, given=limits, added=added)
 
@@ -141,10 +141,10 @@ def standing(store: Store, tag: str) -> Steering:
     return read(store.events(tag, kinds=KINDS))
 
 
-def in_force(state: Steering, budget: Budget) -> Budget:
-    """The limits of an engine that would begin with this budget now: what was added still counts
+def in_force(state: Steering, limits: StudyLimits) -> StudyLimits:
+    """The limits of an engine that would begin with these now: what was added still counts
     where the limit is the same as before."""
-    return _limited(state, asdict(budget)).extended(budget)
+    return _limited(state, asdict(limits)).extended(limits)
 
 
 def at_work(lab: Lab, state: Steering) -> bool:

@@ -1,6 +1,6 @@
 """THE LOOP. Open this file first.
 
-    research   until the budget is spent: attempt
+    research   until a limit is reached: attempt
     attempt    one experiment: propose (proposing.py), run (execution.py), weigh, record
 
 State lives in the store. A killed study is resumed by calling research() again: the experiment
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from autoresearch.beacon import HELD, PROPOSING
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.campaign import Study
 from autoresearch.errors import ExperimentError, Skipped, Stopped, StudyError
 from autoresearch.execution import careful, evidence, execute, known_of, prepare, scored, verdict_of
@@ -30,16 +30,16 @@ from autoresearch.traces import check_interruptions, recover, settle
 STOPPED = "you stopped it"  # why a study is over
 
 
-def research(study: Study, budget: Budget, *, is_new_limit: bool = True) -> str:
-    """Try ideas until the budget is spent or the person stops it; returns which.
+def research(study: Study, limits: StudyLimits, *, is_new_limit: bool = True) -> str:
+    """Try ideas until a limit is reached or the person stops it; returns which.
 
-    `is_new_limit`: the budget is the study's from now on, to which a person may add. Raises
+    `is_new_limit`: they are the study's from now on, to which a person may add. Raises
     StudyError when the baseline itself does not run.
     """
     with patient(study):
         recover(study)
-        study = replace(study, budget=budget)
-        return announced(study, budget if is_new_limit else None, partial(go_on, study))
+        study = replace(study, given=limits)
+        return announced(study, limits if is_new_limit else None, partial(go_on, study))
 
 
 def go_on(study: Study) -> str:
@@ -135,11 +135,11 @@ def conclude(study: Study, experiment: Experiment, ending: Ending, seconds: floa
         )  # fmt: skip
 
 
-def announced(study: Study, budget: Budget | None, work: Callable[[], str]) -> str:
+def announced(study: Study, limits: StudyLimits | None, work: Callable[[], str]) -> str:
     """Do the work, and write down that an engine is at it and why it is no longer: returned."""
     why = "it was interrupted"
     with room_to_write(study):
-        study.helm.begin(budget, study.researcher_name)
+        study.helm.begin(limits, study.researcher_name)
     try:
         why = work()
     except Stopped:

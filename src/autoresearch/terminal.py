@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.experiment import UNKNOWN_SEED, Experiment, Usage, Verdict
 from autoresearch.program import Program
 from autoresearch.runners.base import Progress
@@ -277,12 +277,12 @@ def short_count(count: int) -> str:
     return str(count)
 
 
-def opening_line(is_new: bool, tag: str, program: Program, budget: Budget) -> str:
-    count = budget.experiments
+def opening_line(is_new: bool, tag: str, program: Program, given: StudyLimits) -> str:
+    count = given.experiments
     limits = [numbered(count, "experiment")] if count is not None else []
-    limits += [duration(budget.seconds)] if budget.seconds is not None else []
-    limits += [f"{short_count(budget.tokens)} tokens"] if budget.tokens is not None else []
-    limits += [f"${budget.cost_usd:,.2f}"] if budget.cost_usd is not None else []
+    limits += [duration(given.seconds)] if given.seconds is not None else []
+    limits += [f"{short_count(given.tokens)} tokens"] if given.tokens is not None else []
+    limits += [f"${given.cost_usd:,.2f}"] if given.cost_usd is not None else []
     until = " or ".join(limits) or "you stop it (Ctrl-C)"
     verb = "New study" if is_new else "Resuming study"
     return f"{verb} {tag}: {program.budget_seconds:g} s of training a run, until {until}"

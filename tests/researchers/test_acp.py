@@ -15,7 +15,7 @@ import pytest
 
 from autoresearch import store as stores
 from autoresearch.agentbox import obstacle
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.errors import Failed, Spent, Stopped, Unavailable, UserError
 from autoresearch.experiment import Experiment, Usage, Verdict
 from autoresearch.ledger import StudyLedger, used_by
@@ -739,7 +739,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 def written(store: Store, folder: Path) -> StudyLedger:
     """The ledger of a study without limits."""
-    return StudyLedger(store, "t", 5, "fake", folder, Budget, print, lambda used: None)
+    return StudyLedger(store, "t", 5, "fake", folder, StudyLimits, print, lambda used: None)
 
 
 def test_a_session_whose_proposal_was_killed_is_paid_for_once(

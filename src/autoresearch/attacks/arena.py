@@ -21,7 +21,7 @@ from typing import Any
 from autoresearch import keep, opening
 from autoresearch.attacks import Attack
 from autoresearch.attacks.witness import Witness, listeners, sweep
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.campaign import Study
 from autoresearch.experiment import Experiment, Proposal, Run, Usage
 from autoresearch.lab import Lab
@@ -141,7 +141,7 @@ def attack(
             rule=keep.rule_named(opened.row.keep_rule),
             tier=tier,
         )
-        research(study, Budget(experiments=len(rounds)))
+        research(study, StudyLimits(experiments=len(rounds)))
     return clinic.results
 
 

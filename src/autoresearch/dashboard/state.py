@@ -1,10 +1,10 @@
 """All that the page shows of a study at one moment. Facts: a later moment is another object."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from autoresearch.budget import Budget
+from autoresearch.budget import StudyLimits
 from autoresearch.dashboard.live import Curve, follow, read_now
 from autoresearch.dashboard.reader import Reader, Row
 from autoresearch.dashboard.words import harmless
@@ -12,7 +12,7 @@ from autoresearch.experiment import Usage
 from autoresearch.lab import Lab
 from autoresearch.ledger import used_by
 from autoresearch.program import Program
-from autoresearch.steering import DIMENSIONS, Steering, Words, at_work, read
+from autoresearch.steering import Steering, Words, at_work, read
 from autoresearch.store import Event, Study
 
 
@@ -96,11 +96,7 @@ def study_facts(
 
 def limits(program: Program, orders: Steering) -> dict[str, float | None]:
     """What the study may use in all: as its engine began, and what the person added since."""
-    of = program.limits
-    first = Budget(of.experiments, of.study_seconds, of.tokens, of.cost_usd)
-    given = Budget(**orders.given) if orders.given else first  # type: ignore[arg-type]
-    found = orders.extended(given)
-    return {name: getattr(found, name) for name in DIMENSIONS}
+    return asdict(orders.extended(orders.given or StudyLimits.of(program)))
 
 
 def used(rows: Sequence[Row], events: Sequence[Event], usage: Usage) -> dict[str, Any]:
