@@ -14,7 +14,7 @@ from autoresearch.exports.base import FORMATS
 from autoresearch.lab import Lab
 from autoresearch.opening import store_path
 from autoresearch.program import Program
-from autoresearch.store import Store, Study
+from autoresearch.store import Store, StudyRow
 from autoresearch.testing.long_study import long_study
 from autoresearch.testing.tiny import make_tiny_lab
 
@@ -22,7 +22,7 @@ from autoresearch.testing.tiny import make_tiny_lab
 def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab.open(make_tiny_lab(Path(folder) / "lab"))
-        study = Study("long", "", Program().contract(), 1, "knobs", {}, "confirm")
+        study = StudyRow("long", "", Program().contract(), 1, "knobs", {}, "confirm")
         with Store(store_path(lab)) as store:
             store.insert(study, long_study(count).history)
         for name in FORMATS:

@@ -17,7 +17,7 @@ from autoresearch.exports.rows import Export, Row, gather
 from autoresearch.lab import Lab
 from autoresearch.opening import store_path
 from autoresearch.program import Program
-from autoresearch.store import Store, Study
+from autoresearch.store import Store, StudyRow
 from autoresearch.testing.finished import Finished
 from autoresearch.testing.long_study import long_study
 from autoresearch.testing.tiny import TRAIN
@@ -96,7 +96,7 @@ def test_a_vetoed_change_is_no_longer_the_best(tiny_lab: Path) -> None:
 def test_a_study_without_a_finished_experiment_is_not_exported(tiny_lab: Path) -> None:
     lab = Lab.open(tiny_lab)
     with Store(store_path(lab)) as store:
-        row = Study("new", "", Program().contract(), 1, "knobs", {}, "confirm")
+        row = StudyRow("new", "", Program().contract(), 1, "knobs", {}, "confirm")
         store.insert(row, [Experiment(0, None, "2026-03-08T00:00:00+00:00")])
     with pytest.raises(StudyError, match="nothing to export"):
         gathered(lab, "new")
@@ -215,7 +215,7 @@ def test_a_long_study_is_flattened_whole(tiny_lab: Path, tmp_path: Path) -> None
     history = long_study(400).history
     lab = Lab.open(tiny_lab)
     with Store(store_path(lab)) as store:
-        row = Study(
+        row = StudyRow(
             "long", "2026-03-08T00:00:00+00:00", Program().contract(), 1, "knobs", {}, "confirm"
         )
         store.insert(row, history)

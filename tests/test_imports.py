@@ -25,7 +25,7 @@ from autoresearch.program import Program
 from autoresearch.report import report_html
 from autoresearch.results import results_tsv
 from autoresearch.steering import Steering
-from autoresearch.store import Store, Study
+from autoresearch.store import Store, StudyRow
 from autoresearch.testing.finished import Finished
 from autoresearch.testing.tiny import TRAIN
 from autoresearch.view import StudyView
@@ -124,7 +124,7 @@ def test_a_second_import_is_refused_and_changes_nothing(tiny_lab: Path) -> None:
 
 def test_an_import_is_whole_or_not_at_all(tiny_lab: Path) -> None:
     found = imports.experiments(read(SMALL, "x").rows, Program(), {})
-    study = Study("t", "", Program().contract(), UNKNOWN_SEED, "imported", {}, "greedy")
+    study = StudyRow("t", "", Program().contract(), UNKNOWN_SEED, "imported", {}, "greedy")
     with Store(store_path(Lab.open(tiny_lab))) as store:
         with pytest.raises(sqlite3.IntegrityError):
             store.insert(study, (*found, found[0]))  # two of one number
@@ -161,7 +161,7 @@ def shown(view: StudyView) -> tuple[object, ...]:
     """What status, an export and the report say of the best."""
     seen = Glance("t", view.program, view.experiments, Steering(), Usage(), 0.0, False, {})
     said = status_json(seen)
-    facts = facts_of(view, Study("t", "", {}, UNKNOWN_SEED, "imported", {}, ""))
+    facts = facts_of(view, StudyRow("t", "", {}, UNKNOWN_SEED, "imported", {}, ""))
     assert (said["best_number"], said["best"]) == (facts.best_number, facts.best)
     assert said["gain"] == view.gain
     *_, last = flattened(view, {})

@@ -22,7 +22,7 @@ from autoresearch.ledger import StudyLedger
 from autoresearch.orders import LONGEST_WORDS, MOST_WAITING, give
 from autoresearch.results import results_tsv
 from autoresearch.sheet import sheet
-from autoresearch.steering import Steering, Words, at_work, in_force, is_busy, read, standing
+from autoresearch.steering import Steering, Words, at_work, in_force, is_busy, read, steering_of
 from autoresearch.store import ENGINES, MIGRATIONS, OVER, STARTED, Event, Store
 from autoresearch.summary import summary
 from autoresearch.testing.tiny import TRAIN, make_tiny_lab
@@ -114,7 +114,7 @@ def test_a_researcher_cannot_write_the_engines_events(tmp_path: Path) -> None:
         )
         for kind in ENGINES:
             ledger.note(kind, "nothing")
-        assert standing(store, "t") == Steering()
+        assert steering_of(store, "t") == Steering()
         assert store.final("t") is None
 
 
@@ -166,7 +166,7 @@ class Place:
         return git.resolve(self.lab.repository, self.lab.branch("t"))
 
     def state(self) -> Steering:
-        return standing(self.store, "t")
+        return steering_of(self.store, "t")
 
 
 @pytest.fixture
@@ -455,5 +455,5 @@ def test_a_store_of_schema_3_is_brought_up_to_date(tmp_path: Path) -> None:
         assert (first.is_kept, first.vetoed, first.undone) == (True, False, False)
         (event,) = store.events("t")
         assert (event.kind, event.key) == ("resumed", None)
-        assert standing(store, "t") == Steering()
+        assert steering_of(store, "t") == Steering()
         assert store.order("t", "note", {"text": "x"}, "key-0001") == 2

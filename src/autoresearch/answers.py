@@ -16,7 +16,7 @@ from autoresearch.learned import (
     themes_of,
     worths,
 )
-from autoresearch.noise import Standing, is_confirmed, standing
+from autoresearch.noise import Confidence, confidence, is_confirmed
 from autoresearch.outline import span
 from autoresearch.recipe import adopt
 from autoresearch.suggestions import Suggestion, suggestions
@@ -60,14 +60,15 @@ def worked(view: StudyView) -> str:
     if view.gain <= 0:
         return f"No: {_without_gain(view)}."
     is_sure = view.best is not None and is_confirmed(view.best)
+    doubt = "may be chance" if is_sure else "is not confirmed"
     openings = {
-        Standing.WORKED: "Yes",
-        Standing.SEEMS: f"It seems so, but it {'may be chance' if is_sure else 'is not confirmed'}",
-        Standing.LUCK: "Perhaps: on the sealed text the gain may be luck",
-        Standing.FELL: "No: on the sealed text the best is no better than the baseline",
+        Confidence.WORKED: "Yes",
+        Confidence.SEEMS: f"It seems so, but it {doubt}",
+        Confidence.LUCK: "Perhaps: on the sealed text the gain may be luck",
+        Confidence.FELL: "No: on the sealed text the best is no better than the baseline",
     }
     kept, tried = counted(len(view.kept), "change"), counted(len(view.tried), "experiment")
-    return f"{openings[standing(view)]}. {kept.capitalize()} kept of {tried}."
+    return f"{openings[confidence(view)]}. {kept.capitalize()} kept of {tried}."
 
 
 def _without_gain(view: StudyView) -> str:

@@ -5,7 +5,7 @@ not yet escaped for HTML or Markdown.
 """
 
 from autoresearch.experiment import Experiment
-from autoresearch.noise import Standing, sealed, standing
+from autoresearch.noise import Confidence, confidence, sealed
 from autoresearch.text import clean_line, digits_for, number, numbered, plain, visible
 from autoresearch.view import StudyView, has_score, moment, score_of
 
@@ -45,10 +45,10 @@ def headline(view: StudyView) -> str:
         return f"No kept change stands against the baseline's {number(base)} {metric}: {words}"
     if view.gain <= 0:
         return f"Nothing beat the baseline's {number(base)} {metric} in {count}"
-    how = standing(view)
+    how = confidence(view)
     moved = "fell" if view.lower else "rose"
     relative = f", {abs(view.gain / base) * 100:.3g}% better than the baseline" if base else ""
-    tail = " where it was chosen, but not on the sealed text" if how is Standing.FELL else ""
+    tail = " where it was chosen, but not on the sealed text" if how is Confidence.FELL else ""
     first, last = (number(each, digits_for(base, best, 7)) for each in (base, best))
     return f"{how.value}: {metric} {moved} from {first} to {last}{relative}{tail}"
 

@@ -13,7 +13,7 @@ from autoresearch.experiment import Experiment, Usage, incumbent, weakest_tier
 from autoresearch.lab import Lab
 from autoresearch.ledger import used_by, waited
 from autoresearch.program import Program
-from autoresearch.steering import DIMENSIONS, Steering, Words, at_work, is_busy, standing
+from autoresearch.steering import DIMENSIONS, Steering, Words, at_work, is_busy, steering_of
 from autoresearch.store import Store
 from autoresearch.text import clean_line
 
@@ -156,7 +156,7 @@ WORDS = {  # of each phase
 def glance(
     lab: Lab, store: Store, tag: str, program: Program, experiments: tuple[Experiment, ...]
 ) -> Glance:
-    state = standing(store, tag)
+    state = steering_of(store, tag)
     now = doing(lab, tag, state)
     used, idle = used_by(store, tag), waited(store, tag)
     return Glance(tag, program, experiments, state, used, idle, is_busy(lab, store, tag), now)

@@ -16,7 +16,7 @@ from autoresearch.errors import StudyError
 from autoresearch.experiment import IMPORTED, UNKNOWN_SEED, Experiment, Run, Verdict
 from autoresearch.lab import TAG, Lab, valid_tag
 from autoresearch.program import Limits, Program, metric_name
-from autoresearch.store import Store, Study
+from autoresearch.store import Store, StudyRow
 from autoresearch.text import clean_line
 
 COLUMNS = ("commit", "val_bpb", "memory_gb", "status", "description")
@@ -61,7 +61,7 @@ class Wanted:
     budget_seconds: float | None = None
 
 
-def take_in(lab: Lab, store: Store, path: Path, wanted: Wanted) -> Study:
+def take_in(lab: Lab, store: Store, path: Path, wanted: Wanted) -> StudyRow:
     """Add the log as a study of the lab; all of it or nothing. Raises StudyError."""
     log = read(read_text(path), clean_line(path.name))
     tag = valid_tag(wanted.tag) if wanted.tag else tag_of(path)
@@ -72,7 +72,7 @@ def take_in(lab: Lab, store: Store, path: Path, wanted: Wanted) -> Study:
         budget_seconds=wanted.budget_seconds or 0.0,
         limits=Limits(),  # the lab's were not that night's
     )
-    study = Study(tag, "", program.contract(), UNKNOWN_SEED, IMPORTED, {}, keep_rule="")
+    study = StudyRow(tag, "", program.contract(), UNKNOWN_SEED, IMPORTED, {}, keep_rule="")
     commits = git.known_commits(lab.repository, {row.commit for row in log.rows if named(row)})
     found = experiments(log.rows, program, commits)
     store.insert(study, found, file=clean_line(path.name), rows=len(found))

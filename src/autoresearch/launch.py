@@ -33,7 +33,7 @@ from autoresearch.researchers.by_hand import ByHand
 from autoresearch.researchers.settings import Settings
 from autoresearch.results import results_tsv
 from autoresearch.sealed import FRESH, open_sealed
-from autoresearch.steering import in_force, standing
+from autoresearch.steering import in_force, steering_of
 from autoresearch.store import Store
 from autoresearch.study import STOPPED, announced, attempt, research
 from autoresearch.text import clean_line, duration, short, split_words, write_whole
@@ -151,7 +151,7 @@ def run_study(
     notifier = notifying.Notifier(hook, lab.root)
     herald = Herald(study.watcher, notifier, store, tag, opened.program, lab.root)
     study = replace(study, watcher=herald)
-    limits = in_force(standing(store, tag), opened.limits)
+    limits = in_force(steering_of(store, tag), opened.limits)
     click.echo(terminal.opening_line(opened.is_new, tag, opened.program, limits))
     click.echo(terminal.trust_line(opened.row.keep_rule, study.tier))
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:

@@ -14,7 +14,7 @@ from autoresearch.keep import Spread
 from autoresearch.view import StudyView, run_scores
 
 
-class Standing(Enum):
+class Confidence(Enum):
     """How sure a gain is, as a headline may open."""
 
     WORKED = "It worked"
@@ -54,15 +54,15 @@ def sealed(view: StudyView) -> Final | None:
     return final if final and view.best and final.number == view.best.number else None
 
 
-def standing(view: StudyView) -> Standing:
+def confidence(view: StudyView) -> Confidence:
     """Of a study with a gain."""
     if final := sealed(view):
         gain = view.as_gain(final.difference)
         if gain <= 0:
-            return Standing.FELL
+            return Confidence.FELL
         if final.interval is None:
-            return Standing.SEEMS
-        return Standing.WORKED if gain > final.interval else Standing.LUCK
+            return Confidence.SEEMS
+        return Confidence.WORKED if gain > final.interval else Confidence.LUCK
     half = doubt(view).interval
-    sure = view.is_confirmed and half is not None and view.gain > half
-    return Standing.WORKED if sure else Standing.SEEMS
+    sure = view.is_beyond_spread and half is not None and view.gain > half
+    return Confidence.WORKED if sure else Confidence.SEEMS

@@ -12,9 +12,8 @@ from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab, valid_tag
 from autoresearch.ledger import used_by, waited
 from autoresearch.program import Program
-from autoresearch.steering import DIMENSIONS, in_force, standing
-from autoresearch.store import Store
-from autoresearch.store import Study as Row
+from autoresearch.steering import DIMENSIONS, in_force, steering_of
+from autoresearch.store import Store, StudyRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Wishes:
 class Opened:
     """A study's row, its program as the study keeps to it, and what it may still use."""
 
-    row: Row
+    row: StudyRow
     program: Program
     limits: StudyLimits
     is_new: bool
@@ -84,7 +83,7 @@ def choose_tag(lab: Lab, store: Store, limits: StudyLimits) -> str:
     tags = store.tags()
     last = last_run(store)
     if last:
-        whole = in_force(standing(store, last), limits)
+        whole = in_force(steering_of(store, last), limits)
         used, idle = used_by(store, last), waited(store, last)
         if not whole.spent(store.experiments(last), used, idle):
             return last
@@ -117,7 +116,7 @@ def has_no_result(experiments: tuple[Experiment, ...]) -> bool:
 
 
 def resume(
-    lab: Lab, row: Row, now: Program, wishes: Wishes, limits: StudyLimits, store: Store
+    lab: Lab, row: StudyRow, now: Program, wishes: Wishes, limits: StudyLimits, store: Store
 ) -> Opened:
     """Raises StudyError when scores from now on could not be compared with those before."""
     if wishes.keep_rule not in (None, row.keep_rule):

@@ -16,7 +16,7 @@ from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab
 from autoresearch.program import Program
-from autoresearch.steering import DIMENSIONS, ORDERS, Steering, Words, at_work, standing
+from autoresearch.steering import DIMENSIONS, ORDERS, Steering, Words, at_work, steering_of
 from autoresearch.store import Store
 from autoresearch.text import clean, duration, short
 
@@ -77,7 +77,7 @@ def give(
             raise StudyError(
                 f"study {tag} was imported from a log: nothing runs in it, or ever will"
             )
-        state, experiments = standing(store, tag), store.experiments(tag)
+        state, experiments = steering_of(store, tag), store.experiments(tag)
         sight = Sight(tag, program, experiments, state, at_work(lab, state), lab)
         facts, sentence = CHECKS[kind](sight, data)
         if facts is not None:

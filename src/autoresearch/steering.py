@@ -136,7 +136,7 @@ def _without(words: tuple[Words, ...], number: int) -> tuple[Words, ...]:
     return tuple(each for each in words if each.id != number)
 
 
-def standing(store: Store, tag: str) -> Steering:
+def steering_of(store: Store, tag: str) -> Steering:
     """How the orders of a study stand now."""
     return read(store.events(tag, kinds=KINDS))
 
@@ -157,5 +157,5 @@ def is_busy(lab: Lab, store: Store, tag: str) -> bool:
     pid, tags = lab.engine(), store.tags()
     if pid is None:
         return False
-    working = [each for each in tags if standing(store, each).pid == pid]
+    working = [each for each in tags if steering_of(store, each).pid == pid]
     return tag in (working or tags[-1:])

@@ -111,7 +111,7 @@ ENGINES = (  # kinds of events that only the engine may write
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class StudyRow:
     """A study's own row."""
 
     tag: str
@@ -241,13 +241,13 @@ class Store:
         researcher: str,
         machine: Mapping[str, str],
         keep_rule: str = "confirm",
-    ) -> Study:
-        study = Study(tag, now(), contract, seed, researcher, machine, keep_rule)
+    ) -> StudyRow:
+        study = StudyRow(tag, now(), contract, seed, researcher, machine, keep_rule)
         with self._transaction():
             self._insert_study(study)
         return self.study(tag)
 
-    def _insert_study(self, study: Study) -> None:
+    def _insert_study(self, study: StudyRow) -> None:
         self._db.execute(
             "INSERT INTO studies (tag, created_at, contract, seed, researcher, machine,"
             " keep_rule) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -257,7 +257,7 @@ class Store:
             ),
         )
 
-    def insert(self, study: Study, experiments: Iterable[Experiment], **event: Any) -> None:
+    def insert(self, study: StudyRow, experiments: Iterable[Experiment], **event: Any) -> None:
         """Add a finished study whole, or nothing of it. Raises StudyError when its tag is taken.
 
         `event` is the data of its first event, `imported`.
@@ -282,14 +282,14 @@ class Store:
             )
             self.event(study.tag, "imported", **event)
 
-    def study(self, tag: str) -> Study:
+    def study(self, tag: str) -> StudyRow:
         """Raises StudyError when there is none."""
         row = self._db.execute("SELECT * FROM studies WHERE tag = ?", (tag,)).fetchone()
         if row is None:
             known = ", ".join(self.tags()) or "none yet"
             raise StudyError(f"no study {tag!r} in this lab (there are: {known})")
         facts = dict(row)
-        return Study(**{k: json.loads(v) if k in JSON_COLUMNS else v for k, v in facts.items()})
+        return StudyRow(**{k: json.loads(v) if k in JSON_COLUMNS else v for k, v in facts.items()})
 
     def tags(self) -> list[str]:
         """The studies, the one that was worked on last at the end."""

@@ -100,7 +100,7 @@ class StudyView:
         return self.as_gain(score_of(self.best) - score_of(self.baseline))
 
     @property
-    def is_confirmed(self) -> bool:
+    def is_beyond_spread(self) -> bool:
         """More than one run on either side, and a gain beyond the baseline's own spread."""
         if not self.baseline or not self.best:
             return False

@@ -13,7 +13,7 @@ from autoresearch.lab import Lab
 from autoresearch.ledger import used_by
 from autoresearch.program import Program
 from autoresearch.steering import Steering, Words, at_work, read
-from autoresearch.store import Event, Study
+from autoresearch.store import Event, StudyRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def same_or(before: Any, now: Any) -> Any:
 
 
 def study_facts(
-    row: Study, rows: Sequence[Row], events: Sequence[Event], orders: Steering, reader: Reader
+    row: StudyRow, rows: Sequence[Row], events: Sequence[Event], orders: Steering, reader: Reader
 ) -> dict[str, Any]:
     program = Program.from_contract(row.contract)
     noise = reader.noise(row.tag)

@@ -15,7 +15,7 @@ from autoresearch.errors import StudyError
 from autoresearch.experiment import UNKNOWN_SEED, Experiment, Usage
 from autoresearch.lab import Lab, curve_path
 from autoresearch.program import Program
-from autoresearch.store import Store, Study
+from autoresearch.store import Store, StudyRow
 from autoresearch.text import plain
 from autoresearch.view import StudyView, has_score, score_of
 
@@ -119,7 +119,7 @@ def gather(lab: Lab, store: Store, tag: str, program: Program, with_curves: bool
     return Export(facts_of(view, store.study(tag)), rows, curves)
 
 
-def facts_of(view: StudyView, row: Study) -> Facts:
+def facts_of(view: StudyView, row: StudyRow) -> Facts:
     first, best, program = view.baseline, view.best, view.program
     return Facts(
         tag=view.tag,

@@ -12,7 +12,7 @@ from autoresearch.experiment import Experiment, Run, Verdict, incumbent
 from autoresearch.lab import Lab, curve_path
 from autoresearch.opening import store_path
 from autoresearch.program import Program
-from autoresearch.store import Store, Study
+from autoresearch.store import Store, StudyRow
 from autoresearch.view import StudyView
 
 MACHINE = {"system": "Linux x86_64", "gpu": "Testing GPU", "python": "3.0"}
@@ -92,7 +92,7 @@ class Finished:
         path.write_text(text)
 
     def save(self) -> None:
-        row = Study(self.tag, at(0), self.program.contract(), 7, "test", self.machine, "confirm")
+        row = StudyRow(self.tag, at(0), self.program.contract(), 7, "test", self.machine, "confirm")
         with Store(store_path(self.lab)) as store:
             store.insert(row, self.history)
             for each in self.history:
