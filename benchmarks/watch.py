@@ -15,7 +15,6 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from autoresearch.dashboard.access import Access
 from autoresearch.experiment import Verdict
 from autoresearch.lab import Lab
 from autoresearch.store import Store, now
@@ -53,9 +52,7 @@ def load_seconds(page: Page, address: str) -> float:
 def first_load_seconds(browser: Browser, server: PageServer) -> float:
     """The same in a browser that was never there."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    name = Access(server.token).cookie
-    context.add_cookies([{"name": name, "value": server.token, "url": server.origin}])
-    seconds = load_seconds(context.new_page(), server.origin)
+    seconds = load_seconds(context.new_page(), server.address)
     context.close()
     return seconds
 

@@ -60,7 +60,7 @@ def open_page(browser: Any) -> Iterator[Open]:
                 complaints.append(f"{message.text} {place}")
 
         page.on("console", hear)
-        page.goto(f"{origin}/?token={server.token}&tag={tag}")
+        page.goto(f"{origin}/#token={server.token}/{tag}")
         page.wait_for_url(f"**/#/{tag}*")
         return page
 

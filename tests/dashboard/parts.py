@@ -15,7 +15,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from autoresearch.dashboard.access import Access
 from autoresearch.store import Event, Store
 from autoresearch.testing.page_server import PageServer
 from autoresearch.testing.tiny import PROGRAM, TRAIN, make_tiny_lab
@@ -79,8 +78,9 @@ def engine(lab: Path, *options: str, tag: str = "night") -> Iterator["subprocess
 # raw HTTP
 
 
-def cookie(server: PageServer) -> str:
-    return f"{Access(server.token).cookie}={server.token}"
+def proof(server: PageServer) -> dict[str, str]:
+    """The header that opens everything."""
+    return {"Authorization": f"Bearer {server.token}"}
 
 
 class Answer:
@@ -100,8 +100,8 @@ def ask(
     headers: Mapping[str, str] | None = None,
     is_known: bool = True,
 ) -> Answer:
-    """One request; with the cookie, unless not `is_known`."""
-    said = {"Cookie": cookie(server)} if is_known else {}
+    """One request; with the token, unless not `is_known`."""
+    said = proof(server) if is_known else {}
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)) as line:
         line.request(method, path, body, {**said, **(headers or {})})
         return Answer(line.getresponse())
@@ -129,8 +129,8 @@ class Feed:
     ) -> None:
         self.cursor, self.news = cursor, list[dict[str, Any]]()
         self._line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
-        headers = {"Cookie": cookie(server)} | ({"Last-Event-ID": cursor} if by_header else {})
-        query = "" if by_header else f"?after={cursor}"
+        headers = {"Last-Event-ID": cursor} if by_header else {}
+        query = f"?token={server.token}" + ("" if by_header else f"&after={cursor}")
         self._line.request("GET", f"/api/study/{tag}/feed{query}", headers=headers)
         self._response = self._line.getresponse()
         assert self._response.status == 200

@@ -1,9 +1,12 @@
 """Protects what a person does with the page: every control, in a real browser, against a real study
 that runs; two browsers, a restarted server, a restarted engine and a broken line."""
 
+import http.server
 import re
 import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from autoresearch.testing.long_study import long_study
 from autoresearch.testing.page_server import PageServer
 from autoresearch.testing.stored import write_study
 from tests.dashboard.conftest import Open
-from tests.dashboard.parts import Wire, engine, events_of, eventually, stepped_lab, store_of
+from tests.dashboard.parts import Wire, ask, engine, events_of, eventually, stepped_lab, store_of
 
 pytestmark = pytest.mark.measured
 
@@ -244,14 +247,100 @@ def test_a_restarted_server_loses_and_doubles_nothing(
     page.get_by_label("A note, or an idea").fill("said to a server that is away")
     page.get_by_role("button", name="Leave a note").click()
     server.start()
+    see(page, "#answer.is-error", "started anew: open the address")
+    state(page, "Locked")
+    see(page, "#state-more", "open the address that the terminal shows")
+    page.goto(server.address)  # in the same tab: only what stands behind the # changes
     see(page, "#connection[data-state=live]")
+    page.get_by_role("button", name="Leave a note").click()
     see(page, "#pending-list", "said to a server that is away")
     assert len(events_of(lab, "note")) == 1
     check_events(page, lab)
-    server.stop()
-    (lab / ".autoresearch" / "watch-token").unlink()  # how to lock everybody out
-    server.start()
+    other = page.context.new_page()
+    server.restart()
     state(page, "Locked")
+    other.goto(f"{server.origin}/#/night")
+    see(other, "#locked h1", "Open the address")
+    assert not other.locator("#overview").is_visible()
+    other.goto(server.address)  # opens both
+    for each in (page, other):
+        see(each, "#connection[data-state=live]")
+        state(each, "Not running")
+
+
+def test_who_takes_the_port_or_another_one_hears_no_token(
+    server: PageServer, lab: Path, open_page: Open
+) -> None:
+    """An agent in its box may bind ports of this machine, also that of a page that has ended."""
+    page, first, port = page_of_a_night(server, lab, open_page), server.token, server.port
+    server.stop(signal.SIGINT)
+    with listening(port) as heard, PageServer(lab) as later:
+        page.context.new_page().goto(later.address)  # in the same browser, while the tab is open
+        eventually(lambda: len(heard) > 3, "the tab asks again")
+        assert later.port != port
+        assert not [each for each in heard if later.token in each]
+        assert first not in page.url
+        said = {"Authorization": f"Bearer {first}"}
+        assert ask(later, "/api/studies", headers=said, is_known=False).code == 401
+
+
+def test_many_tabs_leave_each_other_a_line(server: PageServer, lab: Path, open_page: Open) -> None:
+    """A browser has six lines to a server; a feed holds one for good."""
+    page = page_of_a_night(server, lab, open_page)
+    for number in range(1, 9):  # of them only the last one is in front
+        page.evaluate(HIDE, True)
+        page = page.context.new_page()
+        page.goto(f"{server.origin}/#/night")
+        see(page, "#connection[data-state=live]")
+        page.get_by_label("A note, or an idea").fill(f"from tab {number}")
+        page.get_by_role("button", name="Leave a note").click()
+        see(page, "#pending-list", f"from tab {number}")
+    first = page.context.pages[0]
+    assert not first.get_by_text("from tab 8").count()
+    first.evaluate(HIDE, False)
+    see(first, "#pending-list", "from tab 8")
+    check_events(first, lab)
+
+
+HIDE = """(isHidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_a_server_that_hangs_is_lost_and_found(
+    server: PageServer, lab: Path, open_page: Open
+) -> None:
+    page = page_of_a_night(server, lab, open_page)
+    page.clock.install()
+    page.reload()
+    see(page, "#connection[data-state=live]")
+    with server.held():
+        page.clock.fast_forward(30_000)
+        see(page, "#connection[data-state=lost]")
+        page.clock.fast_forward(5_000)
+        see(page, "#connection[data-state=lost]")
+    page.clock.fast_forward(30_000)
+    see(page, "#connection[data-state=live]")
+
+
+@contextmanager
+def listening(port: int) -> Iterator[list[str]]:
+    """Another program at that port of this machine; what it is asked."""
+    heard: list[str] = []
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(f"{self.path} {self.headers}")
+            self.send_error(404)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        yield heard
+        other.shutdown()
 
 
 def test_a_killed_and_restarted_engine_is_seen(

@@ -1,85 +1,37 @@
 """Who may see the page and give orders: whoever has the token, from the page itself.
 
-The token comes once in the address that the terminal prints, and is then a cookie that no script
-can read. Beside it, each request must name this machine as its host (a name on the internet can be
-made to point here), and must not have been sent by a page of another origin.
+The token is of this process and dies with it. It comes in the address that the terminal prints,
+after the `#`, which no browser sends to anybody; the page keeps it for its own origin, port and
+all, and sends it with each request. So neither another server on this machine nor one that takes
+the port later ever hears a token that is of use. Beside it, each request must name this machine as
+its host (a name on the internet can be made to point here), and must not have been sent by a page
+of another origin.
 
 Not covered: who can read the traffic. Beyond this machine, use ssh port forwarding.
 """
 
-import hashlib
 import ipaddress
-import os
 import re
 import secrets
 import socket
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_TOKEN = re.compile(r"[\w-]{32,128}", re.ASCII)
-_TAG = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _LOCAL_NAMES = ("localhost",)
-COOKIE_DAYS = 30
-
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
-{head}<title>autoresearch</title><h1>{title}</h1><p>{text}</p></html>
-"""
-_WELCOME = _PAGE.format(
-    head='<meta http-equiv="refresh" content="0; url=/#/{tag}">'
-    '<link rel="icon" href="/static/icon.svg">',
-    title="Welcome",
-    text='The page opens now: <a href="/#/{tag}">go on</a>.',
-)
-_LOCKED = _PAGE.format(
-    head="",
-    title="Open the address that the terminal shows",
-    text="This page needs a token. <code>autoresearch watch</code> prints its address with the "
-    "token in it: open that one. It is remembered afterwards.",
-)
-
-
-def token_of(home: Path) -> str:
-    """The lab's token: made on first use, and kept where only its owner can read it."""
-    path = home / "watch-token"
-    try:
-        path.chmod(0o600)
-        if _TOKEN.fullmatch(known := path.read_text(encoding="ascii").strip()):
-            return known
-    except (OSError, UnicodeDecodeError):
-        pass
-    token = secrets.token_urlsafe(32)
-    write_secret(path, token)
-    return token
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Into a file that at no moment anybody else can read."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    os.write(file, text.encode())
-    os.close(file)
-    draft.replace(path)
+_PUBLIC = ("/static/", "/charts/")  # as they are in the packages, of anybody's study
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """What a request must have to be answered."""
 
-    token: str
     host: str = "127.0.0.1"  # that the server is bound to
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(16))  # of our style elements
-
-    @property
-    def cookie(self) -> str:
-        """Its name differs between labs: cookies know no ports."""
-        return "autoresearch-" + hashlib.sha256(self.token.encode()).hexdigest()[:12]
 
     def knows(self, said: str) -> bool:
         return secrets.compare_digest(said.encode(), self.token.encode())
@@ -155,45 +107,29 @@ class Gate:
             return refused("this server goes by another name", 421)
         if request.method not in ("GET", "HEAD", "POST"):
             return refused("nothing can be done that way", 405)
-        if request.method == "GET" and request.url.path == "/":
-            return self.opening(request)
+        if (
+            request.method == "GET" and request.url.path == "/"
+        ):  # the empty page; a link may lead to it
+            return None
         return self.inside(request)
 
     def inside(self, request: Request) -> Response | None:
         """The same for what only the page asks."""
         if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return refused("the page itself must ask", 403)
-        if not self.is_known(request):
-            return refused("no token", 401)
+        if request.url.path.startswith(_PUBLIC):
+            return None
+        if not self.access.knows(token_in(request)):
+            return refused("this page needs the token: open the address that is shown", 401)
         if request.method == "POST" and not is_from_page(request):
             return refused("only the page itself can give orders", 403)
         return None
 
-    def is_known(self, request: Request) -> bool:
-        return self.access.knows(request.cookies.get(self.access.cookie, ""))
 
-    def opening(self, request: Request) -> Response | None:
-        """The page's own address, to which a link on another site may lead."""
-        if "token" in request.query_params:
-            return self.welcome(request)
-        return None if self.is_known(request) else HTMLResponse(_LOCKED, 401)
-
-    def welcome(self, request: Request) -> Response:
-        """Take the token out of the address. A redirect would not do: a browser that was led here
-        by a page of another site sends no strict cookie along it."""
-        if not self.access.knows(request.query_params["token"]):
-            return HTMLResponse(_LOCKED, 401)
-        tag = request.query_params.get("tag", "")
-        answer = HTMLResponse(_WELCOME.format(tag=tag if _TAG.fullmatch(tag) else ""))
-        answer.set_cookie(
-            self.access.cookie,
-            self.access.token,
-            max_age=COOKIE_DAYS * 86400,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return answer
+def token_in(request: Request) -> str:
+    """What a request says for one: the feed's is in its address, as a browser adds no header."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if kind == "Bearer" else request.query_params.get("token", "")
 
 
 def is_from_page(request: Request) -> bool:

@@ -9,7 +9,7 @@ from types import FrameType
 
 import uvicorn
 
-from autoresearch.dashboard.access import Access, is_loopback, token_of, write_secret
+from autoresearch.dashboard.access import Access, is_loopback
 from autoresearch.dashboard.api import application
 from autoresearch.errors import UserError
 from autoresearch.lab import Lab
@@ -33,12 +33,12 @@ def serve(
     """Raises UserError when the address cannot be had."""
     with Store(path):
         pass  # a store of an older version is brought up to date here; the page only reads
-    access = Access(token_of(lab.home), host)
+    access = Access(host)
     listener = listening(host, port)
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
     shown = f"[{shown}]" if ":" in shown else shown
-    where = f"http://{shown}:{listener.getsockname()[1]}/?token={access.token}"
-    where += f"&tag={tag}" if tag else ""
+    where = f"http://{shown}:{listener.getsockname()[1]}/#token={access.token}"
+    where += f"/{tag}" if tag else ""
     say(f"Watch it at {where}")
     if not is_loopback(host):
         say("Whoever is on this network can read along: plain HTTP. Use it where you trust all.")
@@ -58,7 +58,9 @@ def serve(
 def open_privately(page: Path, where: str) -> None:
     """By a file that leads there: the words of a command can be read by everybody on a machine."""
     head = f'<meta http-equiv="refresh" content="0; url={escape(where)}">'
-    write_secret(page, f"<!doctype html>{head}<title>autoresearch</title>\n")
+    page.unlink(missing_ok=True)
+    page.touch(0o600, exist_ok=False)
+    page.write_text(f"<!doctype html>{head}<title>autoresearch</title>\n", encoding="utf-8")
     webbrowser.open(page.absolute().as_uri())
 
 

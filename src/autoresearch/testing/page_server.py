@@ -2,7 +2,7 @@
 
 with PageServer(lab_folder) as server:
     urlopen(server.address)
-    server.restart()        # another process at the same port, with the same token
+    server.restart()        # another process at the same port, with another token
 """
 
 import os
@@ -10,11 +10,12 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-_ADDRESS = re.compile(r"(http://\S+?)/\?token=(\S+)")
+_ADDRESS = re.compile(r"(http://\S+?)/#token=([\w-]+)")
 
 
 class PageServer:
@@ -35,7 +36,7 @@ class PageServer:
     @property
     def address(self) -> str:
         """What the terminal shows: the page with the token in it."""
-        return f"{self.origin}/?token={self.token}"
+        return f"{self.origin}/#token={self.token}"
 
     def start(self) -> None:
         """At a free port, and at the same one ever after."""
@@ -65,6 +66,16 @@ class PageServer:
     def restart(self, how: signal.Signals = signal.SIGKILL) -> None:
         self.stop(how)
         self.start()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """As if the line had gone dead: nothing is answered until the block ends."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:
         self.start()

@@ -3,7 +3,7 @@
 import { StepChart } from "./chart.js";
 import { byId, calmly, el, pairs, say } from "./dom.js";
 import { showBudget, showDevice } from "./budget.js";
-import { data, early } from "./early.js";
+import { data, early, place } from "./early.js";
 import { CurveChart, fetchCurves } from "./curves.js";
 import { Events } from "./events.js";
 import { ExperimentView } from "./experiment.js";
@@ -15,13 +15,18 @@ import { kindOf, Model, WORDS } from "./model.js";
 import { announcement, showStatus } from "./status.js";
 import { Steering } from "./steer.js";
 import { Table } from "./table.js";
+import { ask, takeToken } from "./token.js";
 
-const CONNECTIONS = { live: "live", lost: "connection lost, trying again", locked: "locked", gone: "gone", opening: "connecting" };
+const CONNECTIONS = {
+  live: "live", lost: "connection lost, trying again", locked: "locked", gone: "gone", opening: "connecting",
+  empty: "waiting for a study",
+};
 
 let model = new Model("");
 let feed = null;
 let connection = "opening";
 let overviewTop = 0;
+let asking = null; // whether there is a study by now
 
 const go = (number) => {
   location.hash = number === null ? `#/${model.tag}` : `#/${model.tag}/${number}`;
@@ -36,14 +41,9 @@ const events = new Events();
 const steering = new Steering(() => model);
 const experiment = new ExperimentView(go, (number, by) => table.beside(number, by));
 
-// where we are: #/tag or #/tag/number
-
-function place() {
-  const [, tag = "", number = ""] = location.hash.split("/").map(decodeURIComponent);
-  return { tag, number: /^\d+$/.test(number) ? Number(number) : null };
-}
-
 async function arrive() {
+  clearTimeout(asking);
+  if (takeToken() && connection === "locked") feed?.wake();
   const { tag } = place();
   const first = await early();
   const wanted = tag || first?.tag || (await lastStudy());
@@ -54,16 +54,19 @@ async function arrive() {
 }
 
 async function lastStudy() {
-  const response = await fetch("/api/studies").catch(() => null);
+  const response = await ask("/api/studies").catch(() => null);
   if (response?.status === 401) return showConnection("locked");
+  showConnection(response?.ok ? "empty" : "lost");
   const known = response?.ok ? await response.json().catch(() => []) : [];
   return known.at(-1)?.tag;
 }
 
+/** Where there is no study, or none that may be shown. */
 function showNothing() {
-  byId("nothing").hidden = connection === "locked";
-  byId("overview").hidden = true;
-  setTimeout(arrive, 2000);
+  byId("locked").hidden = connection !== "locked";
+  byId("nothing").hidden = connection !== "empty";
+  byId("overview").hidden = byId("experiment").hidden = byId("studies").hidden = true;
+  if (!model.tag) asking = setTimeout(arrive, 2000);
 }
 
 function open(tag, first) {
@@ -75,7 +78,8 @@ function open(tag, first) {
 
 function showPlace() {
   const { number } = place();
-  byId("nothing").hidden = true;
+  byId("nothing").hidden = byId("locked").hidden = true;
+  byId("studies").hidden = false;
   const wasOpen = byId("overview").hidden && !byId("experiment").hidden;
   if (number !== null && !wasOpen) overviewTop = scrollY;
   byId("overview").hidden = number !== null;
@@ -199,7 +203,9 @@ function showConnection(state) {
     arrive();
     return;
   }
+  if (state === "live" && !byId("locked").hidden) showPlace();
   if (model.study) showNow();
+  else if (state === "locked") showNothing();
 }
 
 // beginning
@@ -226,6 +232,14 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   experiment.chart?.restyle();
 });
 addEventListener("hashchange", arrive);
+addEventListener("storage", () => {
+  takeToken();
+  if (connection !== "locked") return;
+  if (feed) feed.wake();
+  else arrive();
+});
+document.addEventListener("visibilitychange", () => feed?.shown());
+addEventListener("online", () => feed?.wake());
 setInterval(() => model.study && showNow(), 1000);
 library();
 arrive();

@@ -1,6 +1,7 @@
 // Orders to the study. Each has a key of its own: sent twice, it is done once.
 
 import { byId, say } from "./dom.js";
+import { ask } from "./token.js";
 
 const TRIES = 5;
 
@@ -9,19 +10,20 @@ function newKey() {
   return Array.from(bytes, (each) => each.toString(16).padStart(2, "0")).join("");
 }
 
-/** Returns {said} or {error}. A dropped connection is tried again, with the same key. */
+/** Returns {said} or {error}. Where no answer comes it is tried again, with the same key. */
 export async function give(tag, kind, data = {}) {
   const body = JSON.stringify({ tag, kind, data, key: newKey() });
   for (let tried = 0; tried < TRIES; tried += 1) {
     try {
       const headers = { "Content-Type": "application/json" };
-      const response = await fetch("/api/orders", { method: "POST", headers, body });
+      const response = await ask("/api/orders", { method: "POST", headers, body });
+      if (response.status === 401) return { error: "the page was started anew: open the address that the terminal shows" };
       return await response.json();
     } catch {
       await new Promise((done) => setTimeout(done, 400 * (tried + 1)));
     }
   }
-  return { error: "no connection: the order was not given" };
+  return { error: "no answer came: whether it was given is seen once the page is live again" };
 }
 
 /** Ask first where the order takes something away; resolves to whether to go on. */

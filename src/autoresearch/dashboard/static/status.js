@@ -16,7 +16,7 @@ export function stateWords(model, connection) {
   const { engine, orders, open } = model;
   const now = engine.now ?? {};
   if (connection === "locked") {
-    return { title: "Locked", more: "The token has changed: open the address that the terminal shows." };
+    return { title: "Locked", more: "The page was started anew: open the address that the terminal shows." };
   }
   if (!engine.is_running) return stoppedWords(model);
   const number = open ? `#${open.number}` : "";
