@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from autoresearch.dashboard.highlight import coloured
 from autoresearch.experiment import Experiment, Verdict
 from autoresearch.lab import Lab
 from autoresearch.program import Program
@@ -282,6 +283,15 @@ def test_words_are_harmless_before_they_leave(server: PageServer, lab: Path, tag
     assert facts["score"] is None
     assert facts["talk"]["cut"] is True
     assert facts["log"]["text"].endswith("red and esrever, hidden")
+
+
+@pytest.mark.parametrize("width", [900, 60_000])
+def test_no_edit_can_hold_up_the_page_by_its_colours(width: int) -> None:
+    """Pygments takes the square of the spaces behind `match`: minutes for a file of one line."""
+    line = f"match{' ' * width}x:\n"
+    began = time.monotonic()
+    coloured("train.py", (line * (64_000 // len(line))).encode())
+    assert time.monotonic() - began < 10
 
 
 def test_a_store_that_was_moved_away_is_noticed(

@@ -1,7 +1,9 @@
 """A unified diff as lines of coloured words: [class, text] pairs, for the page to show as text."""
 
 import re
+import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from pygments import lex
@@ -13,6 +15,8 @@ from autoresearch.findings import diff_lines
 from autoresearch.text import visible
 
 MOST_BYTES = 200_000  # of a file, that is read for its colours
+LONGEST_LINE = 1000  # characters: lexers have patterns that take the square of a line's length
+MOST_SECONDS = 1.0  # what follows is left plain
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 Words = list[list[str]]  # [class, text]; the class is "" or one of Pygments' short names
@@ -53,15 +57,17 @@ def words_of(side: list[Words], place: int, text: str) -> Words:
     return found if "".join(word for _, word in found) == text else [["", text]]
 
 
+@lru_cache(maxsize=16)
 def coloured(name: str, content: bytes) -> list[Words]:
-    """Each line of a file as coloured words; no lines where that is not possible."""
-    if len(content) > MOST_BYTES:
+    """Each line of a file as coloured words; fewer or no lines where that is not possible."""
+    if len(content) > MOST_BYTES or max(map(len, content.split(b"\n"))) > LONGEST_LINE:
         return []
     try:
         lexer = get_lexer_for_filename(name, stripnl=False, ensurenl=False)
     except ClassNotFound:
         return []
     lines: list[Words] = [[]]
+    end = time.monotonic() + MOST_SECONDS
     for kind, text in lex(visible(content.decode(errors="replace")), lexer):
         first, *rest = text.split("\n")
         for number, part in enumerate((first, *rest)):
@@ -69,6 +75,8 @@ def coloured(name: str, content: bytes) -> list[Words]:
                 lines.append([])
             if part:
                 lines[-1].append([class_of(kind), part])
+        if time.monotonic() > end:
+            break
     return lines
 
 
