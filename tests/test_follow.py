@@ -62,7 +62,7 @@ def night(count: int = 30) -> Glance:
     words = tuple(Words(n, "then", HOSTILE * 50) for n in range(1, 20))
     state = Steering(
         notes=words, ideas=words, paused=True, pid=7, given=StudyLimits(100, 3600.0),
-        added={"seconds": 1800.0},
+        extensions={4: {"seconds": 1800.0}},
     )  # fmt: skip
     now = {
         "phase": "training", "experiment": count, "seconds": 30.0, "budget_seconds": 120.0,

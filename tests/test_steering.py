@@ -102,6 +102,28 @@ def test_what_was_added_stands_while_the_limit_is_the_same() -> None:
     assert in_force(Steering(), budget) == budget
 
 
+def test_an_extension_can_be_withdrawn() -> None:
+    rows = (started(experiments=10), ("extend", {"experiments": 5, "seconds": 9.0}))
+    rows = (*rows, ("extend", {"experiments": 2}))
+    assert read(events(*rows)).extended(StudyLimits(10)) == StudyLimits(17)
+    assert read(events(*rows, ("withdraw", {"id": 2}))).extended(StudyLimits(10)) == StudyLimits(12)
+    assert read(events(*rows, ("withdraw", {"id": 7}))).added == {"experiments": 7, "seconds": 9.0}
+
+
+def test_trouble_lasts_until_it_is_over() -> None:
+    out, back = ("unavailable", {"text": "rate limit"}), ("back", {"text": "it is back"})
+    disk = ("trouble", {"what": "disk", "text": "full"})
+    rows = [
+        replace(each, at=f"0{each.id}", key=None)
+        for each in events(started(), out, out, disk, back)
+    ]
+    told = read(rows[:4]).lasting(None)
+    assert [(each.at, each.text) for each in told] == [("02", "rate limit"), ("04", "full")]
+    assert [each.text for each in read(rows[:4]).lasting("05")] == ["rate limit"], "a score came"
+    assert [each.text for each in read(rows).lasting(None)] == ["full"]
+    assert not read([*rows, *events((OVER, {"why": "done"}))]).lasting(None)
+
+
 def test_an_event_without_a_key_orders_nothing() -> None:
     assert read([Event(1, "then", "pause", {"text": "an agent's own kind"})]) == Steering()
 
@@ -198,14 +220,44 @@ def test_each_order_says_what_comes_of_it(place: Place) -> None:
         assert place.give("stop") == "stopping after experiment #1"
         assert place.give("stop") == "it is stopping already"
         said = place.give("extend", experiments=2, seconds=7200)
-        assert said == "2 experiments and 2 h more"
-        assert place.give("extend", experiments=1) == "1 experiment more"
+        number = place.store.last_event("t")
+        assert said == (
+            "2 experiments more (5 experiments in all) and 2 h more (2.02 h in all); "
+            f"`autoresearch withdraw {number}` takes it back"
+        )
+        assert place.give("extend", experiments=1).startswith("1 experiment more (6 experiments")
+        said = place.give("withdraw", id=number)
+        assert said == f"{number} is withdrawn: 4 experiments in all and 60 s in all"
+        place.refused(f"no note, idea or extension {number} waits", "withdraw", id=number)
         place.refused(
             "study t has no limit on tokens: there is nothing to add to", "extend", tokens=5
         )
     assert not is_busy(place.lab, place.store, "t")
     assert "run it again to go on" in place.give("extend", experiments=1)
     assert place.state().over == "done"
+
+
+def test_no_extension_is_taken_back_that_is_used_and_none_is_absurd(place: Place) -> None:
+    with place.at_work(experiments=1, seconds=60.0):
+        place.give("extend", experiments=1)
+        number = place.store.last_event("t")
+        place.keep(2.0, place.keep(3.0, 0))
+        place.refused("2 experiments are used: more than would be left", "withdraw", id=number)
+        place.give("extend", seconds=3e7)
+        place.refused("more than 370 days in all", "extend", seconds=3e7)
+        place.refused("at most 370 days", "extend", seconds=1e8)
+
+
+def test_words_that_nobody_reads_are_answered_so(place: Place) -> None:
+    with place.at_work():
+        assert "goes to the next proposal" in place.give("note", text="hello")
+    with place.lab.lock():
+        place.store.event(
+            "t", STARTED, pid=os.getpid(), **asdict(StudyLimits()), researcher="knobs"
+        )
+        assert "knobs reads no words, until a researcher" in place.give("note", text="hello")
+        assert "knobs reads no words, until a researcher" in place.give("idea", text="try wider")
+        assert "idea 7 sets X: " in place.give("idea", text="X = 2").replace("idea 8", "idea 7")
 
 
 def test_no_time_limit_is_said_so(place: Place) -> None:
@@ -229,7 +281,7 @@ def test_no_time_limit_is_said_so(place: Place) -> None:
         ("idea", {"text": "x", "files": {"train.py": "é" * 2**18}, "onto": 0}, "65,536 bytes"),
         ("idea", {"text": "x", "files": {"train.py": ""}, "onto": 9}, "has no experiment 9"),
         ("idea", {"text": "x", "files": {"train.py": ""}}, "onto must be a whole number"),
-        ("withdraw", {"id": 99}, "no note or idea 99 waits"),
+        ("withdraw", {"id": 99}, "no note, idea or extension 99 waits"),
         ("veto", {"experiment": 0}, "#0 was not kept"),
         ("veto", {"experiment": 9}, "has no experiment 9"),
         ("veto", {"experiment": True}, "must be a whole number"),
@@ -271,7 +323,7 @@ def test_words_are_made_harmless_and_do_not_pile_up(place: Place) -> None:
     place.refused("100 notes wait already", "note", text="one more")
     first = place.state().notes[0].id
     assert place.give("withdraw", id=first) == f"{first} is withdrawn"
-    place.refused(f"no note or idea {first} waits", "withdraw", id=first)
+    place.refused(f"no note, idea or extension {first} waits", "withdraw", id=first)
     place.give("note", text="one more")
 
 
@@ -335,7 +387,8 @@ def test_a_veto_takes_what_was_built_on_it_and_restore_gives_it_back(place: Plac
     one = place.keep(4.0, 0)
     two = place.keep(3.0, one)
     said = place.give("veto", experiment=one)
-    assert said == "#1 is vetoed; the best is now the baseline"
+    first = "the baseline (5.0000)"
+    assert said == f"#1 is vetoed, with 1 kept change built on it; the best is now {first}"
     assert standing_kept(place) == [0]
     assert place.branch == place.store.experiment("t", 0).commit
     other = place.keep(3.5, 0)
@@ -343,7 +396,9 @@ def test_a_veto_takes_what_was_built_on_it_and_restore_gives_it_back(place: Plac
     words = {each.number: each.standing for each in place.store.experiments("t")}
     assert words == {0: "keep", one: "vetoed", two: "undone", other: "keep"}
     said = place.give("restore", experiment=one)
-    assert said == f"#1 is restored; the best is now #{two} (3.0000)"
+    assert said == (
+        f"#1 is restored, with 1 kept change built on it; the best is now #{two} (3.0000)"
+    )
     assert standing_kept(place) == [0, one, two, other]
     assert place.branch == place.store.experiment("t", two).commit
     assert place.give("restore", experiment=one) == "#1 is not vetoed"

@@ -41,7 +41,13 @@ PLAIN = Glyphs("#", "-", "_.-=^")  # where the terminal has nothing better
 
 def board(it: Glance, width: int, height: int, glyphs: Glyphs = Glyphs()) -> list[Text]:
     """At most `height` lines, each at most `width` cells wide; the first ones matter most."""
-    head = [_state(it), *_current(it, width, glyphs), *_best(it, width, glyphs), *_budget(it)]
+    head = [
+        _state(it),
+        *_troubles(it),
+        *_current(it, width, glyphs),
+        *_best(it, width, glyphs),
+        *_budget(it),
+    ]
     waiting = _waiting(it)
     room = max(0, height - len(head) - len(waiting))
     closed = [each for each in it.done if each.verdict is not None]
@@ -57,6 +63,10 @@ def _state(it: Glance) -> Text:
     style = "bold cyan" if it.is_busy else "bold yellow"
     style = "bold yellow" if it.state.paused else style
     return Text(f"{it.tag}: ", "bold").append(clean_line(it.words), style)
+
+
+def _troubles(it: Glance) -> list[Text]:
+    return [Text(clean_line(each.text, 400), "bold red") for each in it.troubles]
 
 
 def _current(it: Glance, width: int, glyphs: Glyphs) -> list[Text]:

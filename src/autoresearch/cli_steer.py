@@ -95,7 +95,7 @@ def idea(tag: str | None, text: str, edit: bool) -> None:
 @TAG
 @click.argument("number", type=int)
 def withdraw(tag: str | None, number: int) -> None:
-    """Take back a note or an idea that still waits."""
+    """Take back a note or an idea that still waits, or an extension."""
     order(tag, "withdraw", {"id": number})
 
 

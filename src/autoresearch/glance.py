@@ -91,12 +91,18 @@ class Glance:
             "tokens": float(self.used.tokens),
             "cost_usd": self.used.cost_usd or 0.0,
         }
-        added, found = self.state.added or {}, []
+        added, found = self.state.added, []
         for name in DIMENSIONS:
             if (given := getattr(self.state.given, name, None)) is not None:
                 more = added.get(name, 0)
                 found.append(Limit(name, given + more, more, used[name]))
         return tuple(found)
+
+    @property
+    def troubles(self) -> tuple[Words, ...]:
+        """What is the matter at this moment, while an engine works."""
+        scores = [each.finished_at for each in self.done if each.score is not None]
+        return self.state.lasting(scores[-1] if scores else None) if self.is_busy else ()
 
     @property
     def notes(self) -> tuple[Words, ...]:
@@ -198,6 +204,7 @@ def status_json(it: Glance) -> dict[str, Any]:
         "current": current.number if current else None,
         "current_description": current.description if current else None,
         "now": dict(it.now) or None,
+        "troubles": [clean_line(each.text, 400) for each in it.troubles],
         "paused": it.state.paused,
         "stopping": it.state.stopping,
         "notes": [words_json(each) for each in it.notes],

@@ -17,11 +17,11 @@ from autoresearch.keep import amount
 from autoresearch.notify import Notifier
 from autoresearch.program import Program
 from autoresearch.runners.base import Progress
+from autoresearch.steering import BACK, UNAVAILABLE
 from autoresearch.store import TROUBLE, Store
 from autoresearch.text import clean_line, short
 
 BEST, END = "best", "end"
-UNAVAILABLE, BACK = "unavailable", "back"  # a researcher's, see watch.py
 KINDS = (UNAVAILABLE, BACK, TROUBLE)
 
 

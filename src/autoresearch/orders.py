@@ -15,10 +15,11 @@ from autoresearch.constants import assignments
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab
+from autoresearch.ledger import used_by, waited
 from autoresearch.program import Program
 from autoresearch.steering import DIMENSIONS, ORDERS, Steering, Words, at_work, steering_of
 from autoresearch.store import Store
-from autoresearch.text import clean, duration, short
+from autoresearch.text import clean, duration, numbered, short
 
 LONGEST_WORDS = 4000  # characters of a note or an idea
 MOST_WAITING = 100  # notes, or ideas
@@ -26,7 +27,8 @@ LIMITS = {  # said of one that is not there
     "experiments": "no limit on experiments", "seconds": "no time limit",
     "tokens": "no limit on tokens", "cost_usd": "no limit on cost",
 }  # fmt: skip
-LARGEST = {"experiments": 10**6, "seconds": 3.2e7, "tokens": 10**12, "cost_usd": 10**6}
+LARGEST = {"experiments": 10**6, "seconds": 3.2e7, "tokens": 10**12, "cost_usd": 10**6}  # in all
+DEAF = ("knobs",)  # researchers that read no words
 _KEY = re.compile(r"[\w-]{8,64}")
 
 
@@ -39,7 +41,7 @@ class Sight:
     experiments: tuple[Experiment, ...]
     state: Steering
     is_at_work: bool
-    lab: Lab
+    used: Mapping[str, float]  # of each limit
 
     @property
     def current(self) -> Experiment | None:
@@ -78,15 +80,38 @@ def give(
                 f"study {tag} was imported from a log: nothing runs in it, or ever will"
             )
         state, experiments = steering_of(store, tag), store.experiments(tag)
-        sight = Sight(tag, program, experiments, state, at_work(lab, state), lab)
+        used = _used(store, tag, experiments)
+        sight = Sight(tag, program, experiments, state, at_work(lab, state), used)
         facts, sentence = CHECKS[kind](sight, data)
         if facts is not None:
             number = store.order(tag, kind, facts, key)
             sentence = sentence.replace("{id}", str(number))
             if kind in ("veto", "restore"):
+                before = _standing(experiments)
                 store.veto(tag, facts["experiment"], kind == "veto")
+                changed = before ^ _standing(store.experiments(tag))
+                sentence += _built(len(changed - {facts["experiment"]}))
                 sentence += _follow(lab, store, tag, program)
     return sentence
+
+
+def _used(store: Store, tag: str, experiments: tuple[Experiment, ...]) -> Mapping[str, float]:
+    done, used = [each for each in experiments if not each.is_open], used_by(store, tag)
+    return {
+        "experiments": max(0, len(done) - 1),
+        "seconds": sum(each.seconds or 0.0 for each in done) + waited(store, tag),
+        "tokens": used.tokens,
+        "cost_usd": used.cost_usd or 0.0,
+    }
+
+
+def _standing(experiments: tuple[Experiment, ...]) -> set[int]:
+    return {each.number for each in experiments if each.is_kept}
+
+
+def _built(count: int) -> str:
+    """How many kept changes a veto takes along, or a restore brings back."""
+    return f", with {numbered(count, 'kept change')} built on it" if count else ""
 
 
 def _follow(lab: Lab, store: Store, tag: str, program: Program) -> str:
@@ -96,7 +121,7 @@ def _follow(lab: Lab, store: Store, tag: str, program: Program) -> str:
     best = incumbent(experiments, lower=program.is_lower)
     if best is None or best.commit is None:
         return ""
-    words = f"; the best is now {_named(best) if best.number else 'the baseline'}"
+    words = f"; the best is now {_named(best)}"
     current = next((each for each in experiments if each.is_open), None)
     if current is not None and current.undone:
         words += f"; #{current.number} was built on it and ends"
@@ -176,7 +201,10 @@ def _kept(sight: Sight, data: Mapping[str, Any]) -> Experiment:
 def _note(sight: Sight, data: Mapping[str, Any]) -> Checked:
     _only(data, "text")
     _room(sight.state.notes, "notes")
-    return {"text": _text(data)}, "note {id} goes to the next proposal that a model or agent makes"
+    facts, who = {"text": _text(data)}, sight.state.researcher
+    if who in DEAF:
+        return facts, f"note {{id}} waits: {who} reads no words, until a researcher that does runs"
+    return facts, "note {id} goes to the next proposal that a model or agent makes"
 
 
 def _idea(sight: Sight, data: Mapping[str, Any]) -> Checked:
@@ -193,18 +221,40 @@ def _idea(sight: Sight, data: Mapping[str, Any]) -> Checked:
         return {"text": text, "files": dict(files), "onto": number}, f"idea {{id}} waits: {place}"
     if values := assignments(text):
         return {"text": text}, f"idea {{id}} sets {', '.join(values)}: {place}"
+    if (who := sight.state.researcher) in DEAF:
+        words = f"idea {{id}} waits: {who} reads no words, until a researcher that does runs"
+        return {"text": text}, words
     return {"text": text}, f"idea {{id}} waits for a model or an agent that reads it: {place}"
 
 
 def _withdraw(sight: Sight, data: Mapping[str, Any]) -> Checked:
     _only(data, "id")
     number = _number(data, "id")
+    if amounts := (sight.state.extensions or {}).get(number):
+        return _shorten(sight, number, amounts)
     words = next((w for w in (*sight.state.notes, *sight.state.ideas) if w.id == number), None)
     if words is None:
-        raise StudyError(f"no note or idea {number} waits: see `autoresearch status`")
+        raise StudyError(f"no note, idea or extension {number} waits: see `autoresearch status`")
     if words.taken is not None:
         raise StudyError(f"idea {number} is experiment #{words.taken} already: skip that instead")
     return {"id": number}, f"{number} is withdrawn"
+
+
+def _shorten(sight: Sight, number: int, amounts: Mapping[str, float]) -> Checked:
+    """Take an extension back, unless some of it is used."""
+    said = []
+    for name, amount in amounts.items():
+        left = (_limit(sight, name) or 0) - amount
+        if left < sight.used[name]:
+            raise StudyError(f"{_amount(name, sight.used[name])} are used: more than would be left")
+        said.append(f"{_amount(name, left)} in all")
+    return {"id": number}, f"{number} is withdrawn: {' and '.join(said)}"
+
+
+def _limit(sight: Sight, name: str) -> float | None:
+    """What the study may use in all; None where it has no such limit."""
+    given: float | None = getattr(sight.state.given, name, None)
+    return None if given is None else given + sight.state.added.get(name, 0)
 
 
 def _extend(sight: Sight, data: Mapping[str, Any]) -> Checked:
@@ -217,20 +267,25 @@ def _extend(sight: Sight, data: Mapping[str, Any]) -> Checked:
         if isinstance(amount, bool) or not isinstance(amount, int if is_whole else int | float):
             raise StudyError(f"{name} must be {'a whole number' if is_whole else 'a number'}")
         if not 0 < amount <= LARGEST[name]:  # nan is neither
-            raise StudyError(f"{name} must be more than 0 and at most {LARGEST[name]:,.0f}")
-        if getattr(sight.state.given, name, None) is None:
+            most = _amount(name, LARGEST[name])
+            raise StudyError(f"{name} must be more than 0 and at most {most}")
+        if (limit := _limit(sight, name)) is None:
             raise StudyError(f"study {sight.tag} has {LIMITS[name]}: there is nothing to add to")
+        if limit + amount > LARGEST[name]:
+            most = _amount(name, LARGEST[name])
+            raise StudyError(f"that would be more than {most} in all")
         facts[name] = amount
-        said.append(_amount(name, amount))
+        said.append(f"{_amount(name, amount)} more ({_amount(name, limit + amount)} in all)")
     again = "" if sight.is_at_work else "; run it again to go on"
-    return facts, f"{' and '.join(said)} more{again}"
+    back = "; `autoresearch withdraw {id}` takes it back"
+    return facts, f"{' and '.join(said)}{again}{back}"
 
 
 def _amount(name: str, amount: float) -> str:
     """Such as "5 experiments", "2 h", "$7.50"."""
     if name == "experiments":
-        return f"{amount:,} experiment{'' if amount == 1 else 's'}"
-    words = {"seconds": duration(amount), "tokens": f"{amount:,} tokens"}
+        return f"{amount:,.0f} experiment{'' if amount == 1 else 's'}"
+    words = {"seconds": duration(amount), "tokens": f"{amount:,.0f} tokens"}
     return words.get(name, f"${amount:,.2f}")
 
 
@@ -279,4 +334,5 @@ def _check_files(files: object, program: Program) -> None:
 
 
 def _named(each: Experiment) -> str:
-    return f"#{each.number}" if each.score is None else f"#{each.number} ({short(each.score)})"
+    name = f"#{each.number}" if each.number else "the baseline"
+    return name if each.score is None else f"{name} ({short(each.score)})"

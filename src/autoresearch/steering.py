@@ -13,14 +13,15 @@ from typing import Any
 from autoresearch.budget import StudyLimits
 from autoresearch.constants import assignments
 from autoresearch.lab import Lab
-from autoresearch.store import OVER, STARTED, Event, Store
+from autoresearch.store import OVER, STARTED, TROUBLE, Event, Store
 
 ORDERS = (
     *("pause", "resume", "stop", "skip", "veto", "restore"),
     *("note", "idea", "withdraw", "extend"),
 )
 CARRIED, TAKEN, PAUSED = "carried", "taken", "paused"  # what engines say of orders
-KINDS = (*ORDERS, CARRIED, TAKEN, STARTED, OVER)
+UNAVAILABLE, BACK = "unavailable", "back"  # what a researcher's watch says of it
+KINDS = (*ORDERS, CARRIED, TAKEN, STARTED, OVER, TROUBLE, UNAVAILABLE, BACK)
 DIMENSIONS = tuple(each.name for each in fields(StudyLimits))
 
 
@@ -51,13 +52,33 @@ class Steering:
     notes: tuple[Words, ...] = ()  # that no proposal has carried yet
     ideas: tuple[Words, ...] = ()  # whose experiment has not begun, or is not over
     given: StudyLimits | None = None  # the limits that the last engine began with
-    added: Mapping[str, float] | None = None  # to them, since
+    extensions: Mapping[int, Mapping[str, float]] | None = None  # of them since, by their ids
+    researcher: str = ""  # of the last engine
+    troubles: Mapping[str, Words] | None = None  # by what is the matter; see `lasting`
     pid: int | None = None  # of the engine that is at work, unless it was killed
     over: str = ""  # why the last engine ended; "" while it works, or was killed
 
+    @property
+    def added(self) -> Mapping[str, float]:
+        """To each limit, by all extensions that stand."""
+        found: dict[str, float] = {}
+        for amounts in (self.extensions or {}).values():
+            for name, amount in amounts.items():
+                found[name] = found.get(name, 0) + amount
+        return found
+
+    def lasting(self, scored_at: str | None) -> tuple[Words, ...]:
+        """The troubles that are not over; `scored_at` is when the last score came."""
+        found = (self.troubles or {}).items()
+        return tuple(
+            each
+            for what, each in found
+            if what == UNAVAILABLE or scored_at is None or each.at > scored_at
+        )
+
     def extended(self, limits: StudyLimits) -> StudyLimits:
         """The limits that the last engine began with, and what the person added to them."""
-        added = self.added or {}
+        added = self.added
         more = {
             name: type(limit)(limit + added.get(name, 0))
             for name in DIMENSIONS
@@ -94,22 +115,28 @@ def _ordered(state: Steering, event: Event) -> Steering:
             change = {"ideas": (*state.ideas, words)}
         case "withdraw":
             notes, ideas = (_without(each, data["id"]) for each in (state.notes, state.ideas))
-            change = {"notes": notes, "ideas": ideas}
+            change = {
+                "notes": notes,
+                "ideas": ideas,
+                "extensions": _but(state.extensions, data["id"]),
+            }
         case "extend":
-            added = dict(state.added or {})
-            for name, amount in data.items():
-                added[name] = added.get(name, 0) + amount
-            change = {"added": added}
+            change = {"extensions": {**(state.extensions or {}), event.id: dict(data)}}
     return replace(state, **change)
 
 
 def _answered(state: Steering, event: Event) -> Steering:
     data = event.data
     if event.kind == STARTED:
-        state = replace(state, stopping=False, pid=data.get("pid"), over="")
-        return _limited(state, data) if DIMENSIONS[0] in data else state
+        state = replace(state, stopping=False, pid=data.get("pid"), over="", troubles=None)
+        if DIMENSIONS[0] in data:  # no `try`
+            state = _limited(replace(state, researcher=str(data.get("researcher", ""))), data)
+        return state
     if event.kind == OVER:
-        return replace(state, pid=None, stopping=False, over=str(data.get("why", "")))
+        why = str(data.get("why", ""))
+        return replace(state, pid=None, stopping=False, over=why, troubles=None)
+    if event.kind in (TROUBLE, UNAVAILABLE, BACK):
+        return replace(state, troubles=_troubled(state.troubles or {}, event))
     if event.kind == CARRIED:
         return replace(state, notes=_without(state.notes, data["note"]))
     if event.kind == TAKEN:
@@ -122,14 +149,32 @@ def _answered(state: Steering, event: Event) -> Steering:
     return state
 
 
+def _troubled(troubles: Mapping[str, Words], event: Event) -> Mapping[str, Words] | None:
+    """With this one, since it began; without the outage that is over."""
+    if event.kind == BACK:
+        return _but(troubles, UNAVAILABLE)
+    what = str(event.data.get("what") or event.kind)
+    words = Words(event.id, event.at, str(event.data.get("text", "")))
+    if what == UNAVAILABLE and what in troubles:
+        words = replace(words, at=troubles[what].at)
+    return {**troubles, what: words}
+
+
+def _but(known: Mapping[Any, Any] | None, key: object) -> dict[Any, Any] | None:
+    return {name: value for name, value in (known or {}).items() if name != key} or None
+
+
 def _limited(state: Steering, data: Mapping[str, Any]) -> Steering:
     """A new limit stands for itself: what was added to another one is past."""
     limits = StudyLimits(*(data.get(name) for name in DIMENSIONS))
-    before, added = state.given or limits, dict(state.added or {})
-    for name in DIMENSIONS:
-        if getattr(before, name) != getattr(limits, name):
-            added.pop(name, None)
-    return replace(state, given=limits, added=added)
+    before = state.given or limits
+    same = {name for name in DIMENSIONS if getattr(before, name) == getattr(limits, name)}
+    stand = {
+        number: left
+        for number, amounts in (state.extensions or {}).items()
+        if (left := {name: amount for name, amount in amounts.items() if name in same})
+    }
+    return replace(state, given=limits, extensions=stand or None)
 
 
 def _without(words: tuple[Words, ...], number: int) -> tuple[Words, ...]:

@@ -309,6 +309,7 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
         f"study       {facts['tag']}, {facts['state']}",
         f"experiments {facts['experiments']}" + (f": {counts}" if counts else ""),
     ]
+    lines[1:1] = [f"trouble     {each}" for each in facts["troubles"]]
     if first is not None:
         lines.append(f"baseline    {short(first)} {metric}")
     if best is not None:

@@ -101,8 +101,10 @@ def digits_for(one: float, other: float, digits: int) -> int:
 
 
 def duration(seconds: float, units: tuple[str, str, str] = ("s", "min", "h")) -> str:
-    """Such as "8 h", "45 min", "30 s"."""
+    """Such as "12 days", "8 h", "45 min", "30 s"."""
     second, minute, hour = units
+    if seconds >= 96 * 3600:
+        return f"{round(seconds / 86400):,} days"
     if seconds < 120:
         return f"{seconds:.3g} {second}"
     return f"{seconds / 60:.3g} {minute}" if seconds < 7200 else f"{seconds / 3600:.3g} {hour}"
