@@ -1,23 +1,27 @@
 """Protects the page against everybody else: without the token, under another name or from another
 origin nothing can be read and nothing can be done; no other server on this machine hears it."""
 
+import contextlib
 import json
 import os
 import re
+import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from autoresearch.dashboard.serve import IDLE_SECONDS
 from autoresearch.testing.long_study import long_study
 from autoresearch.testing.page_server import PageServer
 from autoresearch.testing.stored import write_study
 from autoresearch.testing.tiny import make_tiny_lab
-from tests.dashboard.parts import ask, events_of, eventually, give
+from tests.dashboard.parts import PATIENCE, ask, events_of, eventually, give
 
 pytestmark = pytest.mark.measured
 
@@ -211,6 +215,21 @@ def test_beyond_this_machine_only_when_asked_and_with_the_token(tmp_path: Path) 
         assert ask(server, "/api/studies", headers={"Host": "evil.example"}).code == 421
         said = server.stop()
     assert "plain HTTP" in said
+
+
+def test_who_connects_and_asks_nothing_shuts_nobody_out(server: PageServer) -> None:
+    with contextlib.ExitStack() as lines:
+        held = []
+        for _ in range(300):
+            line = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+            lines.enter_context(line)
+            line.sendall(b"GET / HTTP/1.1\r\nHost: x")
+            held.append(line)
+        assert held[0].recv(1) == b"", "it is sent away"
+        assert ask(server, "/api/studies").code == 200
+        began = time.monotonic()
+        assert held[-1].recv(1) == b"", "after a while, all are"
+        assert time.monotonic() - began < 2 * IDLE_SECONDS
 
 
 def test_a_port_that_is_taken_is_said_in_a_line(server: PageServer, lab: Path) -> None:

@@ -1,11 +1,13 @@
 """Serves the page until Ctrl-C."""
 
 import socket
+import time
 import webbrowser
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -15,15 +17,40 @@ from autoresearch.errors import UserError
 from autoresearch.lab import Lab
 from autoresearch.store import Store
 
+IDLE_SECONDS = 10.0  # that a connection may be open without a whole request
+MOST_IDLE = 64  # such connections; beyond that the oldest are closed at once
+
 
 class Server(uvicorn.Server):
-    """Sends its browsers away when it is told to end: their feeds would go on for ever."""
+    """Sends its browsers away when it is told to end: their feeds would go on for ever. Sends away,
+    too, who connects and asks nothing: a process may hold only so many connections."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._idle: dict[Any, float] = {}  # connections, since when they ask nothing
+
+    async def on_tick(self, counter: int) -> bool:
+        self.send_idle_away(time.monotonic())
+        return await super().on_tick(counter)
+
+    def send_idle_away(self, now: float) -> None:
+        idle = filter(asks_nothing, self.server_state.connections)
+        self._idle = {each: self._idle.get(each, now) for each in idle}
+        oldest = sorted(self._idle, key=self._idle.__getitem__)
+        for place, each in enumerate(oldest, MOST_IDLE - len(oldest)):
+            if place < 0 or now - self._idle[each] > IDLE_SECONDS:
+                each.transport.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         hub = getattr(self.config.app.state, "hub", None)  # type: ignore[union-attr]
         if hub is not None:
             hub.close()
         super().handle_exit(sig, frame)
+
+
+def asks_nothing(connection: Any) -> bool:
+    """Whether a connection of uvicorn's has no request that is still to be answered."""
+    return connection.cycle is None or connection.cycle.response_complete
 
 
 def serve(
