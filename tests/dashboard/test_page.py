@@ -4,6 +4,8 @@ that runs; two browsers, a restarted server, a restarted engine and a broken lin
 import http.server
 import re
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,7 +85,8 @@ def test_every_control_steers_a_running_study(
         idea(page, LONG)
         page.get_by_role("button", name="Resume").click()
         running(page, LONG)
-        see(page, "#pending-list", "now #")
+        see(page, "#tried-list", "now #")
+        assert page.locator("#pending").is_hidden()
         see(page, "#live-legend", re.compile(r"#\d+, running: \d"))
         see(page, "#progress-text", re.compile(r"of 1 min.*step \d+.*loss"))
         page.locator("#rows tr", has_text="running").click()  # it can be looked at meanwhile
@@ -122,8 +125,10 @@ def check_veto(page: Any, lab: Path) -> None:
     agree(page, really=False)
     assert not events_of(lab, "veto")
     page.get_by_role("button", name="Veto this change").click()
+    see(page, "#confirm-text", re.compile(rf"Takes back #{number}.*; the best is then .*\(\d"))
     agree(page)
     see(page, "#experiment .verdict", "vetoed")
+    see(page, "#experiment-answer", f"#{number} is vetoed")
     assert [each.data for each in events_of(lab, "veto")] == [{"experiment": int(number)}]
     page.get_by_role("button", name="Restore").click()
     agree(page)
@@ -160,11 +165,16 @@ def check_budget(page: Any, lab: Path) -> None:
         page.get_by_label("Unit").select_option(unit)
         page.get_by_label("Extend the budget by").fill(amount)
         page.get_by_role("button", name="Extend").click()
+        agree(page, really=False)
+        page.get_by_role("button", name="Extend").click()
+        see(page, "#confirm-text", f"more, {seen.removeprefix('left of ')}")
+        agree(page)
         see(page, "#budget", seen)
-    page.get_by_label("Unit").select_option("cost_usd")
-    page.get_by_label("Extend the budget by").fill("1")
-    page.get_by_role("button", name="Extend").click()
-    see(page, "#answer.is-error", "no limit")  # what cannot be asked is said, not done
+    page.get_by_role("button", name="Take back: 1 h 30 min").click()
+    agree(page)
+    see(page, "#budget", "left of 2 h")
+    # there is no limit on tokens and money
+    assert page.locator("#extend-unit option:not([hidden])").count() == 2
     assert [each.data for each in events_of(lab, "extend")] == [
         {"experiments": 5},
         {"seconds": 5400.0},
@@ -351,8 +361,11 @@ def test_a_killed_and_restarted_engine_is_seen(
         see(page, "#rows .is-keep")
         idea(page, LONG)
         running(page, LONG)
-    state(page, "Not running")
-    see(page, "#state-more", "left open")
+    state(page, "The engine has died")
+    see(page, "#state[data-state=died]")
+    see(page, "#state-more", re.compile(r"last sign was at.*autoresearch run --tag night"))
+    see(page, "#rows .is-open", "left open")
+    see(page, "#live-title", "left open")
     with engine(lab, "--experiments", "400"):
         running(page, LONG)
         see(page, "#events", "after the engine had been killed")
@@ -400,3 +413,36 @@ def test_a_broken_line_loses_no_event_and_doubles_no_order(
     assert [each.data for each in events_of(lab, "note")] == [{"text": "said once"}]
     check_events(page, lab)
     wire.close()
+
+
+def test_trouble_is_seen_at_the_top_while_it_lasts(
+    server: PageServer, lab: Path, open_page: Open
+) -> None:
+    agent = lab.parent / "agent.sh"
+    agent.write_text("#!/bin/sh\necho 'Error: 429 rate limit exceeded' >&2\nexit 1\n")
+    agent.chmod(0o755)
+    page = open_page(server)
+    with engine(lab, "--experiments", "400", "--researcher", f"cmd:{agent}"):
+        see(page, "#troubles", re.compile(r"Since .*rate limit.*knobs stands in"))
+        see(page, "#state[data-state=trouble]")
+        see(page, "#events", re.compile(r"knobs stands in for .*#\d+ and \d+ experiments? before"))
+        words = [sys.executable, "-m", "autoresearch", "status"]
+        said = subprocess.run(words, cwd=lab, capture_output=True, text=True, check=True).stdout
+        assert re.search(r"^trouble +.*rate limit", said, re.MULTILINE)
+    state(page, "has died")
+    assert page.locator("#troubles").is_hidden()
+
+
+def test_an_address_that_leads_nowhere_is_said_once(
+    server: PageServer, lab: Path, open_page: Open
+) -> None:
+    page = page_of_a_night(server, lab, open_page)
+    page.evaluate("location.hash = '#/night/5555'")
+    see(page, "#experiment", "There is no such experiment")
+    with store_of(lab) as store:
+        store.event("night", "nudged", text="news")
+    page.wait_for_timeout(3000)  # news of the machine come meanwhile
+    assert page.get_by_text("There is no such experiment").count() == 1
+    page.evaluate("location.hash = '#/%E0%A4%A'")
+    page.wait_for_url("**/#/night")
+    see(page, "#overview")

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from autoresearch.budget import StudyLimits
@@ -48,7 +50,7 @@ def stored(reader: Reader, tag: str, before: State) -> dict[str, Any]:
         "events": events,
         "steering": orders,
         "study": study_facts(row, rows, events, orders, reader),
-        "orders": order_facts(orders),
+        "orders": order_facts(orders, rows),
         "studies": [{"tag": tag, "experiments": max(0, n - 1)} for tag, n in reader.studies()],
     }
     return {name: same_or(getattr(before, name), value) for name, value in found.items()}
@@ -57,7 +59,7 @@ def stored(reader: Reader, tag: str, before: State) -> dict[str, Any]:
 def lived(lab: Lab, tag: str, before: State) -> dict[str, Any]:
     """The parts that the study's folder and the lab's lock tell."""
     folder, current = lab.study_folder(tag), before.open
-    engine = engine_facts(lab, before.steering, read_now(folder))
+    engine = engine_facts(lab, before.steering, folder)
     curve = follow(before.curve, folder, current.number if current else None)
     return {"engine": same_or(before.engine, engine), "curve": curve}
 
@@ -110,15 +112,21 @@ def used(rows: Sequence[Row], events: Sequence[Event], usage: Usage) -> dict[str
     }
 
 
-def order_facts(orders: Steering) -> dict[str, Any]:
-    """What the person wants, and is still to come."""
+def order_facts(orders: Steering, rows: Sequence[Row] = ()) -> dict[str, Any]:
+    """What the person wants and is still to come, and what is the matter."""
+    closed = {row.number for row in rows if row.verdict is not None}
+    scores = [row.finished for row in rows if row.score is not None and row.finished is not None]
+    scored_at = datetime.fromtimestamp(max(scores), UTC).isoformat() if scores else None
     found: dict[str, Any] = harmless(
         {
             "paused": orders.paused,
             "stopping": orders.stopping,
             "skips": sorted(orders.skips),
             "notes": [words_json(each) for each in orders.notes],
-            "ideas": [words_json(each) for each in orders.ideas],
+            "ideas": [words_json(each) for each in orders.ideas if each.taken not in closed],
+            "extensions": sorted(orders.extensions or ()),
+            "researcher": orders.researcher,
+            "troubles": [words_json(each) for each in orders.lasting(scored_at)],
         }
     )
     return found
@@ -128,12 +136,23 @@ def words_json(words: Words) -> dict[str, Any]:
     return {"id": words.id, "at": words.at, "text": words.text, "taken": words.taken}
 
 
-def engine_facts(lab: Lab, orders: Steering, now: dict[str, Any]) -> dict[str, Any]:
-    """Whether an engine is at work in the lab, on this study, and what it says that it does."""
-    pid = lab.engine()
+def engine_facts(lab: Lab, orders: Steering, folder: Path) -> dict[str, Any]:
+    """Whether an engine is at work in the lab, on this study, and what it says that it does; or
+    when one was last seen that was killed."""
+    pid, now = lab.engine(), read_now(folder)
     is_here = pid is not None and (at_work(lab, orders) or now.get("pid") == pid)
     return {
         "is_running": is_here,
         "elsewhere": pid is not None and not is_here,
         "now": now if is_here else {},
+        "died": pid is None and orders.pid is not None,
+        "seen": None if is_here else seen_at(folder),
     }
+
+
+def seen_at(folder: Path) -> int | None:
+    """When an engine last wrote what it does: one that ended takes that away."""
+    try:
+        return int((folder / "now.json").stat().st_mtime)
+    except OSError:
+        return None

@@ -1,6 +1,7 @@
 // What happened beside the experiments, the latest first.
 
 import { byId, el } from "./dom.js";
+import { order } from "./orders.js";
 import { clock, duration, plural } from "./format.js";
 
 const FIRST = 12;
@@ -14,7 +15,7 @@ const WORDS = {
   restore: (data) => `You restored #${data.experiment}`,
   note: (data) => `Your note: ${data.text}`,
   idea: (data) => `Your idea: ${data.text}`,
-  withdraw: () => "You withdrew a note or an idea",
+  withdraw: (data) => `You took back ${data.id}: a note, an idea or an extension`,
   extend: (data) => `You extended the budget by ${amounts(data)}`,
   started: (data) => `The engine started${data.researcher ? ` with ${data.researcher}` : ""}`,
   over: (data) => `The study is over${data.why ? `: ${data.why}` : ""}`,
@@ -25,6 +26,9 @@ const WORDS = {
   carried: (data) => `A note went to #${data.experiment}`,
   taken: (data) => `An idea became #${data.experiment}`,
   imported: (data) => `Read from ${data.file}`,
+  unavailable: (data) => `Cannot be reached: ${data.text}`,
+  back: (data) => `${data.text}`,
+  "stand-in": (data) => `${data.text}: #${data.experiment}`,
   trouble: (data) => `Trouble: ${data.text ?? data.why ?? ""}`,
   final: () => "The sealed text was opened",
 };
@@ -44,6 +48,16 @@ export function eventWords({ kind, data }) {
   return `${number}${kind}${data.text ? `: ${data.text}` : rest.length ? `: ${JSON.stringify(Object.fromEntries(rest))}` : ""}`;
 }
 
+/** The latest first; a stand-in that goes on and on is one. */
+function folded(events) {
+  const groups = [];
+  for (const each of events.toReversed()) {
+    if (each.kind === "stand-in" && groups.at(-1)?.[0].kind === "stand-in") groups.at(-1).push(each);
+    else groups.push([each]);
+  }
+  return groups;
+}
+
 export class Events {
   constructor() {
     this.most = FIRST;
@@ -55,14 +69,26 @@ export class Events {
 
   show(model) {
     this.model = model;
-    const latest = model.events.slice(-this.most).reverse();
-    const items = latest.map((each) =>
-      el("li", { "data-id": each.id, class: each.kind in WORDS ? null : "is-minor" }, el("time", { datetime: each.at, class: "muted" }, clock(each.at)), el("span", { class: "words" }, eventWords(each))),
-    );
-    const isAll = model.events.length <= this.most;
+    const all = folded(model.events);
+    const items = all.slice(0, this.most).map(([each, ...more]) => {
+      const words = eventWords(each) + (more.length ? ` and ${plural(more.length, "experiment")} before` : "");
+      return el(
+        "li", { "data-id": each.id, class: each.kind in WORDS ? null : "is-minor" },
+        el("time", { datetime: each.at, class: "muted" }, clock(each.at)), el("span", { class: "words" }, words), this.back(each),
+      );
+    });
+    const isAll = all.length <= this.most;
     if (isAll && model.earlier) items.push(el("li", { class: "muted" }, `${plural(model.earlier, "earlier event")}: autoresearch log --events`));
     if (!items.length) items.push(el("li", { class: "muted" }, "Nothing yet."));
     byId("events").replaceChildren(...items);
     byId("more-events").hidden = isAll;
+  }
+
+  /** An extension that stands can be taken back. */
+  back({ id, kind, data }) {
+    if (kind !== "extend" || !this.model.orders.extensions.includes(id)) return null;
+    const question = { title: "Take the extension back?", text: `${amounts(data)} less.`, yes: "Take it back" };
+    const send = (event) => order(event.currentTarget, this.model.tag, "withdraw", { id }, question);
+    return el("button", { type: "button", class: "quiet", click: send, "aria-label": `Take back: ${amounts(data)}` }, "Take back");
   }
 }

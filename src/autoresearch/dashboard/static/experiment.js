@@ -5,7 +5,8 @@ import { clock, count, dollars, duration, plural, score, signed } from "./format
 import { diffElement, textElement } from "./code.js";
 import { CurveChart, fetchCurves } from "./curves.js";
 import { data } from "./early.js";
-import { isKept, kindOf, WORDS } from "./model.js";
+import { isKept, kindOf } from "./model.js";
+import { answer } from "./orders.js";
 import { vetoButton } from "./steer.js";
 
 export class ExperimentView {
@@ -17,15 +18,18 @@ export class ExperimentView {
   /** Show it; again whenever its row has changed. */
   async show(model, number) {
     const row = model.rows[number];
-    if (this.number === number && this.row === row && this.tag === model.tag) return;
+    const word = row ? model.word(row) : "";
+    if (this.number === number && this.row === row && this.word === word && this.tag === model.tag) return;
     const isNew = this.number !== number || this.tag !== model.tag;
-    Object.assign(this, { number, row, tag: model.tag });
+    Object.assign(this, { number, row, word, tag: model.tag });
+    if (isNew) answer("");
     if (isNew) this.place.replaceChildren(this.head(model, row, number));
     if (isNew) byId("experiment-title").focus({ preventScroll: true });
+    if (!row) return this.place.replaceChildren(this.head(model, row, number), el("p", {}, "There is no such experiment."));
     const facts = await data(`/api/study/${encodeURIComponent(model.tag)}/experiments/${number}`);
     if (this.number !== number || this.row !== row) return;
     if (!facts) {
-      this.place.append(el("p", {}, row ? "It could not be read: try again later." : "There is no such experiment."));
+      this.place.replaceChildren(this.head(model, row, number), el("p", {}, "It could not be read: it is asked for again."));
       this.row = null;
       return;
     }
@@ -47,7 +51,7 @@ export class ExperimentView {
       "header", { class: "experiment-head" },
       el("nav", { "aria-label": "Experiments", class: "buttons" }, el("a", { href: `#/${model.tag}`, class: "button quiet", id: "back" }, "← All experiments"), step(-1, "Previous"), step(1, "Next")),
       el("h1", { id: "experiment-title", tabindex: "-1", class: "words" }, `#${number} ${row?.description ?? ""}`),
-      row ? el("p", { class: "sentence" }, el("span", { class: `verdict is-${kind}` }, WORDS[kind]), " ", el("span", { class: "words" }, row.reason)) : null,
+      row ? el("p", { class: "sentence" }, el("span", { class: `verdict is-${kind}` }, model.word(row)), " ", el("span", { class: "words" }, row.reason)) : null,
     );
   }
 
@@ -76,7 +80,7 @@ export class ExperimentView {
       fact("Proposal", tokens || money, tokens ? money : ""),
     );
     const canVeto = row && row.number > 0 && row.verdict === "keep" && (isKept(row) || row.vetoed);
-    return el("div", { class: "experiment-scores" }, dl, canVeto ? el("div", { class: "buttons" }, vetoButton(model, row)) : null, el("p", { class: "answer", role: "status" }));
+    return el("div", { class: "experiment-scores" }, dl, canVeto ? el("div", { class: "buttons" }, vetoButton(model, row)) : null);
   }
 
   hypothesis({ hypothesis, answer }) {

@@ -11,7 +11,7 @@ import { Feed } from "./feed.js";
 import { clock, duration, score, signed } from "./format.js";
 import { listen } from "./keys.js";
 import { library } from "./library.js";
-import { kindOf, Model, WORDS } from "./model.js";
+import { Model } from "./model.js";
 import { announcement, showStatus } from "./status.js";
 import { Steering } from "./steer.js";
 import { Table } from "./table.js";
@@ -33,7 +33,7 @@ const go = (number) => {
 };
 const table = new Table(go);
 const chart = new StepChart(byId("chart"), go, (row) => [
-  `#${row.number} ${WORDS[kindOf(row)]}${row.score === null ? "" : `, ${score(row.score)}`}${row.delta === null ? "" : ` (${signed(row.delta, row.score)})`}`,
+  `#${row.number} ${model.word(row)}${row.score === null ? "" : `, ${score(row.score)}`}${row.delta === null ? "" : ` (${signed(row.delta, row.score)})`}`,
   row.description || row.reason,
 ]);
 const live = new CurveChart(byId("live-chart"), byId("live-legend"));
@@ -102,15 +102,18 @@ function showPlace() {
 // what comes in
 
 function take(news) {
+  const wasRunning = model.engine.is_running;
   const parts = model.apply(news);
   const isRows = parts.has("rows") || parts.has("vetoed") || parts.has("anew");
-  if (isRows || parts.has("study")) later.rows();
-  if (parts.has("curve") || isRows) later.curve();
+  const isTurn = model.engine.is_running !== wasRunning;
+  if (isRows || parts.has("study") || isTurn) later.rows();
+  if (parts.has("curve") || isRows || isTurn) later.curve();
   if (parts.has("curve") && experiment.row?.verdict === null) later.ownCurve();
-  if (parts.has("events")) events.show(model);
+  if (parts.has("events") || parts.has("orders")) events.show(model);
   if (parts.has("device")) showDevice(byId("device"), model.device);
   if (parts.has("studies")) showStudies();
   if (parts.has("study")) showAbout();
+  byId("overview").classList.toggle("is-imported", model.isImported);
   steering.show(model);
   showNow();
   const { number } = place();
@@ -165,9 +168,10 @@ async function showCurve() {
   byId("live-chart").closest("section").hidden = !running && !points.length;
   if (byId("overview").hidden || (!running && !points.length)) return;
   const curves = [];
-  if (running) curves.push({ name: `#${running.experiment}, running`, points: running.points });
+  const what = model.engine.is_running ? "running" : "left open";
+  if (running) curves.push({ name: `#${running.experiment}, ${what}`, points: running.points });
   if (other !== null) curves.push({ name: `${other ? `#${other}` : "the baseline"}, the best so far`, points });
-  say(byId("live-title"), running ? "Loss of the running experiment" : "Loss of the best");
+  say(byId("live-title"), running ? `Loss of the experiment that ${model.engine.is_running ? "runs" : "is left open"}` : "Loss of the best");
   await live.draw(curves, model.study?.budget_seconds);
 }
 

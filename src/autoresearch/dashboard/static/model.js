@@ -3,7 +3,7 @@
 export const VERDICTS = ["keep", "discard", "crash", "timeout", "invalid", "failed"];
 export const WORDS = {
   keep: "kept", discard: "discarded", crash: "crashed", timeout: "timed out", invalid: "invalid",
-  failed: "failed", open: "running", vetoed: "vetoed", undone: "undone",
+  failed: "failed", open: "running", vetoed: "vetoed", undone: "undone", baseline: "baseline",
 };
 
 export class Model {
@@ -14,7 +14,7 @@ export class Model {
     this.earlier = 0; // events before the first that we have
     this.study = null;
     this.engine = { is_running: false, now: {} };
-    this.orders = { paused: false, stopping: false, notes: [], ideas: [], skips: [] };
+    this.orders = { paused: false, stopping: false, notes: [], ideas: [], skips: [], extensions: [], troubles: [] };
     this.studies = [];
     this.device = null;
     this.curve = { experiment: -1, points: [] };
@@ -100,6 +100,24 @@ export class Model {
     return this.steps.at(-1) ?? null;
   }
 
+  /** What a veto of this one takes back: {count: kept changes built on it, best: what is left}. */
+  without(number) {
+    const gone = new Set([number]);
+    for (const row of this.rows) if (gone.has(row.parent)) gone.add(row.number);
+    const left = this.rows.filter((row) => isKept(row) && row.score !== null && !gone.has(row.number));
+    const best = left.reduce((best, row) => (!best || this.isBetter(row.score, best.score) ? row : best), null);
+    return { count: this.rows.filter((row) => isKept(row) && gone.has(row.number)).length - 1, best };
+  }
+
+  /** Its verdict in a word: one without is at work, or was left by an engine that is no more. */
+  word(row) {
+    return row.verdict === null && !this.engine.is_running ? "left open" : WORDS[kindOf(row)];
+  }
+
+  get isImported() {
+    return this.study?.researcher === "imported";
+  }
+
   count(kind) {
     return this.rows.filter((row) => row.number > 0 && kindOf(row) === kind).length;
   }
@@ -110,6 +128,7 @@ export const isKept = (row) => row.verdict === "keep" && !row.undone;
 /** The verdict as the page shows it: a kept change that was taken back is none any more. */
 export function kindOf(row) {
   if (row.verdict === null) return "open";
+  if (row.number === 0 && row.verdict === "keep") return "baseline"; // nobody's change
   if (row.verdict === "keep" && row.undone) return row.vetoed ? "vetoed" : "undone";
   return row.verdict;
 }

@@ -39,6 +39,14 @@ export function confirmed({ title, text, yes }) {
   });
 }
 
+/** Say what came of an order, wherever one looks. */
+export function answer(words, isError = false) {
+  for (const place of document.querySelectorAll(".answer")) {
+    say(place, words);
+    place.classList.toggle("is-error", isError);
+  }
+}
+
 /** Give an order by a button, which cannot be pressed twice meanwhile; says what came of it. */
 export async function order(button, tag, kind, data = {}, question = null) {
   if (button.getAttribute("aria-busy") === "true") return false;
@@ -46,9 +54,6 @@ export async function order(button, tag, kind, data = {}, question = null) {
   button.setAttribute("aria-busy", "true");
   const { said, error } = await give(tag, kind, data);
   button.removeAttribute("aria-busy");
-  for (const place of document.querySelectorAll(".answer")) {
-    say(place, error ?? said ?? "");
-    place.classList.toggle("is-error", Boolean(error));
-  }
+  answer(error ?? said ?? "", Boolean(error));
   return !error;
 }

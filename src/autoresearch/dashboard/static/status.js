@@ -1,6 +1,6 @@
 // "Is it still running?": the state in words, what it does now, how good it is so far.
 
-import { byId, say } from "./dom.js";
+import { byId, el, say } from "./dom.js";
 import { ago, clock, duration, plural, score, signed } from "./format.js";
 
 const PHASES = {
@@ -31,13 +31,25 @@ export function stateWords(model, connection) {
 
 function stoppedWords(model) {
   if (model.engine.elsewhere) return { title: "Not running", more: "An engine is at work in this lab: on another study, or it is still preparing this one." };
-  if (model.study?.researcher === "imported") return { title: "Not running", more: "It was read from a log: nothing runs in it." };
+  if (model.isImported) return { title: "Not running", more: "It was read from a log: nothing runs in it." };
+  if (model.engine.died) return diedWords(model);
   const over = model.events.findLast((each) => each.kind === "over" || each.kind === "stopped" || each.kind === "started");
   const why = over?.kind === "over" ? sentence(over.data.why) : "";
   const last = model.rows.findLast((row) => row.finished);
   const when = last ? `The last experiment ended ${ago(last.finished)}.` : "";
-  return { title: "Not running", more: [why, when, model.open ? `#${model.open.number} is left open: it is taken up again.` : ""].filter(Boolean).join(" ") };
+  const left = model.open ? `#${model.open.number} is left open: it is taken up again.` : "";
+  return { title: "Not running", more: [why, when, left, waitsWords(model)].filter(Boolean).join(" ") };
 }
+
+function diedWords(model) {
+  const sign = model.engine.seen ?? model.events.at(-1)?.at;
+  const seen = sign ? `Its last sign was at ${clock(sign)}.` : "";
+  const left = model.open ? `It takes up #${model.open.number} again.` : "";
+  const again = `Start it again with: autoresearch run --tag ${model.tag}.`;
+  return { title: "The engine has died", more: [seen, again, left, waitsWords(model)].filter(Boolean).join(" ") };
+}
+
+const waitsWords = (model) => (model.orders.paused ? "It is paused: a run then waits for Resume." : "");
 
 const join = (parts) => parts.filter(Boolean).join(" · ");
 const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
@@ -47,6 +59,7 @@ export function showStatus(model, connection) {
   const open = model.open;
   say(byId("state"), title);
   byId("state").dataset.state = stateOf(model);
+  showTroubles(model);
   say(byId("state-more"), more);
   say(byId("current"), open?.description ? `#${open.number} ${open.description}` : "");
   showProgress(model);
@@ -54,14 +67,25 @@ export function showStatus(model, connection) {
   document.title = `${titleMark(model)} ${model.tag} · autoresearch`.trim();
 }
 
+/** What is the matter: told as long as it lasts. */
+function showTroubles({ engine, orders }) {
+  const troubles = engine.is_running ? orders.troubles : [];
+  const place = byId("troubles");
+  place.hidden = !troubles.length;
+  while (place.children.length > troubles.length) place.lastChild.remove();
+  while (place.children.length < troubles.length) place.append(el("p", { class: "words" }));
+  troubles.forEach(({ at, text }, number) => say(place.children[number], `Since ${clock(at)}: ${text}`));
+}
+
 function stateOf(model) {
-  if (!model.engine.is_running) return "off";
+  if (!model.engine.is_running) return model.engine.died ? "died" : "off";
+  if (model.orders.troubles.length && model.engine.now?.phase !== "paused") return "trouble";
   return model.engine.now?.phase === "paused" ? "paused" : "on";
 }
 
 function titleMark(model) {
   const best = model.best;
-  const mark = { on: "▶", paused: "❚❚", off: "■" }[stateOf(model)];
+  const mark = { on: "▶", paused: "❚❚", off: "■", trouble: "⚠", died: "✖" }[stateOf(model)];
   return best ? `${mark} ${score(best.score, 5)}` : mark;
 }
 
@@ -88,7 +112,7 @@ function showHeadline(model) {
   say(byId("best"), best ? score(best.score) : "–");
   say(byId("best-more"), best ? `${study?.metric ?? ""}, ${best.number ? `#${best.number}` : "the baseline"}` : "");
   const gain = best && baseline ? model.gain(best.score - baseline.score) : 0;
-  say(byId("gain"), gain > 0 ? signed(gain, baseline.score) : best ? "none yet" : "–");
+  say(byId("gain"), gain > 0 ? signed(gain, baseline.score).slice(1) : best ? "none yet" : "–");
   const relative = gain > 0 && baseline.score ? `${Math.abs((gain / baseline.score) * 100).toPrecision(3)}% better` : "";
   say(byId("gain-more"), relative);
   const done = model.rows.filter((row) => row.number > 0 && row.verdict !== null).length;
@@ -103,5 +127,6 @@ export function announcement(model, connection) {
   const state = title.split(":")[0];
   const best = model.best;
   const words = best?.number ? `, best ${score(best.score)} by #${best.number}` : "";
-  return connection === "lost" ? "Connection lost" : `${state}${words}, ${plural(model.count("keep"), "kept change")}`;
+  if (connection === "lost") return "Connection lost";
+  return `${state}${words}, ${plural(model.count("keep"), "kept change")}`;
 }

@@ -1,10 +1,12 @@
 // The controls: what a person orders. The engine obeys by itself; here only words are sent.
 
 import { byId, el } from "./dom.js";
-import { clock } from "./format.js";
+import { clock, count, dollars, duration, plural, score } from "./format.js";
 import { order } from "./orders.js";
 
 const FACTORS = { experiments: ["experiments", 1], hours: ["seconds", 3600], tokens: ["tokens", 1000], cost_usd: ["cost_usd", 1] };
+
+const AMOUNTS = { experiments: (value) => plural(value, "experiment"), seconds: duration, tokens: (value) => `${count(value)} tokens`, cost_usd: dollars };
 
 export class Steering {
   constructor(getModel) {
@@ -58,7 +60,13 @@ export class Steering {
     const amount = Number(byId("extend-amount").value) * factor;
     if (!(amount > 0)) return;
     const value = name === "cost_usd" || name === "seconds" ? amount : Math.round(amount);
-    if (await order(byId("extend"), this.tag, "extend", { [name]: value })) byId("extend-amount").value = "";
+    const limit = this.getModel().study?.limits[name] ?? 0;
+    const question = {
+      title: "Extend the budget?",
+      text: `${AMOUNTS[name](value)} more, ${AMOUNTS[name](limit + value)} in all.`,
+      yes: "Extend",
+    };
+    if (await order(byId("extend"), this.tag, "extend", { [name]: value }, question)) byId("extend-amount").value = "";
   }
 
   show(model) {
@@ -68,16 +76,27 @@ export class Steering {
     byId("skip").disabled = !model.open || !engine.is_running || orders.skips.includes(model.open.number);
     byId("stop").disabled = !engine.is_running || orders.stopping;
     byId("pause").disabled = !engine.is_running;
-    this.showPending(orders);
+    this.showLimits(model.study?.limits ?? {});
+    const all = [...orders.notes.map((each) => ["note", each]), ...orders.ideas.map((each) => ["idea", each])];
+    this.showWords("tried", all.filter(([, each]) => each.taken !== null));
+    this.showWords("pending", all.filter(([, each]) => each.taken === null));
   }
 
-  showPending({ notes, ideas }) {
-    const all = [...notes.map((each) => ["note", each]), ...ideas.map((each) => ["idea", each])];
+  /** Only a limit that the study has can be extended. */
+  showLimits(limits) {
+    const units = byId("extend-unit");
+    for (const option of units.options) option.hidden = option.disabled = (limits[FACTORS[option.value][0]] ?? null) === null;
+    const open = [...units.options].filter((option) => !option.disabled);
+    byId("extend-form").hidden = !open.length;
+    if (units.selectedOptions[0]?.disabled && open.length) units.value = open[0].value;
+  }
+
+  showWords(name, all) {
     const key = all.map(([, each]) => `${each.id} ${each.taken}`).join();
-    byId("pending").hidden = !all.length;
-    if (key === this.pendingOf) return;
-    this.pendingOf = key;
-    byId("pending-list").replaceChildren(
+    byId(name).hidden = !all.length;
+    if (byId(name).dataset.of === key) return;
+    byId(name).dataset.of = key;
+    byId(`${name}-list`).replaceChildren(
       ...all.map(([kind, { id, at, text, taken }]) => {
         const button = taken !== null ? el("span", { class: "muted" }, `now #${taken}`) : el("button", {
           type: "button", class: "quiet", "aria-label": `Withdraw the ${kind}: ${text.slice(0, 80)}`,
@@ -89,6 +108,13 @@ export class Steering {
   }
 }
 
+function vetoWords(model, row) {
+  const { count: built, best } = model.without(row.number);
+  const taken = `Takes back #${row.number}${built ? ` and ${plural(built, "kept change")} built on it` : ""}`;
+  const left = best ? `the best is then ${best.number ? `#${best.number}` : "the baseline"} (${score(best.score)})` : "nothing is left";
+  return `${taken}; ${left}. The next experiment starts from there.`;
+}
+
 /** Take a kept change back, or restore it; for the view of one experiment. */
 export function vetoButton(model, row) {
   const isVetoed = Boolean(row.vetoed);
@@ -96,7 +122,7 @@ export function vetoButton(model, row) {
     title: isVetoed ? `Restore #${row.number}?` : `Veto #${row.number}?`,
     text: isVetoed
       ? "It counts as kept again, with what was built on it."
-      : "It no longer counts as kept, nor does what was built on it. The next experiment starts from the best that is left.",
+      : vetoWords(model, row),
     yes: isVetoed ? "Restore" : "Veto",
   };
   const send = (event) => order(event.currentTarget, model.tag, isVetoed ? "restore" : "veto", { experiment: row.number }, question);

@@ -21,7 +21,7 @@ export class Table {
     Object.assign(this, { onOpen, model: null, key: "number", isDown: true, kind: "all", words: "", selected: null });
     this.scroll = byId("scroll");
     this.body = byId("rows");
-    this.made = new Map(); // number -> [row, tr]
+    this.made = new Map(); // number -> [row, tr, its verdict's word]
     this.makeHead();
     this.scroll.addEventListener("scroll", () => requestAnimationFrame(() => this.paint()), { passive: true });
     byId("search").addEventListener("input", (event) => this.search(event.target.value));
@@ -77,9 +77,10 @@ export class Table {
 
   showFilters() {
     const counts = new Map();
-    for (const row of this.model.rows) counts.set(kindOf(row), (counts.get(kindOf(row)) ?? 0) + 1);
+    const tried = this.model.rows.filter((row) => row.number > 0);
+    for (const row of tried) counts.set(kindOf(row), (counts.get(kindOf(row)) ?? 0) + 1);
     const kinds = ["all", ...[...VERDICTS, "vetoed", "undone"].filter((kind) => counts.has(kind))];
-    const words = kinds.map((kind) => [kind, kind === "all" ? "all" : WORDS[kind], kind === "all" ? this.model.rows.length : counts.get(kind)]);
+    const words = kinds.map((kind) => [kind, kind === "all" ? "all" : WORDS[kind], kind === "all" ? tried.length : counts.get(kind)]);
     const key = JSON.stringify(kinds);
     const place = byId("filters");
     if (this.filtersOf !== key) {
@@ -127,10 +128,11 @@ export class Table {
     const focused = document.activeElement?.closest?.("tr");
     shown.forEach((row, place) => {
       const made = this.made.get(row.number);
-      const tr = made?.[0] === row ? made[1] : this.rowElement(row);
+      const word = this.model.word(row);
+      const tr = made?.[0] === row && made[2] === word ? made[1] : this.rowElement(row, word);
       tr.setAttribute("aria-rowindex", String(first + place + 2));
       tr.classList.toggle("is-selected", row.number === this.selected);
-      keep.set(row.number, [row, tr]);
+      keep.set(row.number, [row, tr, word]);
     });
     const wanted = [spacer(first * height), ...[...keep.values()].map(([, tr]) => tr), spacer((this.rows.length - last) * height)];
     this.made = keep;
@@ -152,7 +154,7 @@ export class Table {
     return true;
   }
 
-  rowElement(row) {
+  rowElement(row, word) {
     const kind = kindOf(row);
     const what = row.score === null && row.reason && row.verdict ? `${row.description || "no change"}: ${row.reason}` : row.description;
     const when = row.finished ?? row.started;
@@ -160,9 +162,9 @@ export class Table {
     return el(
       "tr", { role: "row", "data-number": row.number },
       cell("number", el("a", { href: `#/${this.model.tag}/${row.number}` }, `#${row.number}`)),
-      cell("verdict", el("span", { class: `verdict is-${kind}` }, WORDS[kind])),
+      cell("verdict", el("span", { class: `verdict is-${kind}` }, word)),
       cell("score", score(row.score)),
-      cell("delta", signed(row.delta, row.score)),
+      cell("delta", el("span", { class: row.delta && this.model.gain(row.delta) > 0 ? "is-better" : null }, signed(row.delta, row.score))),
       el("td", { role: "cell", class: "c-description words", title: what }, what),
       el("td", { role: "cell", class: "c-researcher words" }, row.researcher),
       cell("seconds", duration(row.seconds)),
