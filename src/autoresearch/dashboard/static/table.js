@@ -77,7 +77,7 @@ export class Table {
 
   showFilters() {
     const counts = new Map();
-    const tried = this.model.rows.filter((row) => row.number > 0);
+    const tried = this.model.rows.filter((row) => row.number > 0 && row.verdict !== null);
     for (const row of tried) counts.set(kindOf(row), (counts.get(kindOf(row)) ?? 0) + 1);
     const kinds = ["all", ...[...VERDICTS, "vetoed", "undone"].filter((kind) => counts.has(kind))];
     const words = kinds.map((kind) => [kind, kind === "all" ? "all" : WORDS[kind], kind === "all" ? tried.length : counts.get(kind)]);
