@@ -20,6 +20,7 @@ from autoresearch.program import Program
 from autoresearch.screen import QUIT, Screen, key
 from autoresearch.store import Store
 from autoresearch.terminal import result_line
+from autoresearch.text import clean_line
 
 APART_SECONDS = 0.5  # between two looks
 IDLE_SHARE = 50  # reading that took a second is followed by so many without it
@@ -91,13 +92,15 @@ def on_screen(follower: Follower) -> None:
 
 def in_lines(follower: Follower) -> None:
     """What happens from now on, a line each."""
-    last, said = -1, ""
+    last, said = -1, list[str]()
     while True:
         it = follower.look()
         for each in it.done[last + 1 :] if last >= 0 else it.done[-1:]:
             click.echo(result_line(each).plain)
         last = len(it.done) - 1
-        if it.words != said:
-            said = it.words
-            click.echo(f"{it.tag}: {said}")
+        lines = [it.words, *(clean_line(each.text, 400) for each in it.troubles)]
+        for line in lines:
+            if line not in said:
+                click.echo(f"{it.tag}: {line}")
+        said = lines
         time.sleep(APART_SECONDS)

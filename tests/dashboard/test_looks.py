@@ -377,7 +377,7 @@ const order = ORDER;
 def test_a_page_of_another_origin_reads_and_does_nothing(
     server: PageServer, lab: Path, browser: Any, name: str
 ) -> None:
-    """Of another port of this machine, which cookies do not tell from ours; and of another site."""
+    """Of another port of this machine, and of another site."""
     order = json.dumps({"tag": "night", "kind": "note", "data": {"text": "evil"}, "key": "e" * 16})
     text = EVIL.replace("SERVER", json.dumps(server.origin)).replace("ORDER", json.dumps(order))
 

@@ -144,7 +144,7 @@ def check_words(page: Any, lab: Path) -> None:
     assert page.evaluate("document.activeElement.id") == "word"  # nothing was said yet
     field.fill("stay away from Y <b>")
     page.get_by_role("button", name="Leave a note").dblclick()
-    see(page, "#pending-list", "stay away from Y <b>")
+    see(page, "#pending-list", re.compile(r"knobs reads no words.*stay away from Y <b>", re.DOTALL))
     eventually(lambda: field.input_value() == "", "the field is emptied")
     idea(page, "Y = 0.25")
     see(page, "#pending-list", "Y = 0.25")

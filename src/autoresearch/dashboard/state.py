@@ -13,6 +13,7 @@ from autoresearch.dashboard.words import harmless
 from autoresearch.experiment import Usage
 from autoresearch.lab import Lab
 from autoresearch.ledger import used_by
+from autoresearch.orders import DEAF
 from autoresearch.program import Program
 from autoresearch.steering import Steering, Words, at_work, read
 from autoresearch.store import Event, StudyRow
@@ -124,8 +125,8 @@ def order_facts(orders: Steering, rows: Sequence[Row] = ()) -> dict[str, Any]:
             "skips": sorted(orders.skips),
             "notes": [words_json(each) for each in orders.notes],
             "ideas": [words_json(each) for each in orders.ideas if each.taken not in closed],
+            "deaf": orders.researcher if orders.researcher in DEAF else "",
             "extensions": sorted(orders.extensions or ()),
-            "researcher": orders.researcher,
             "troubles": [words_json(each) for each in orders.lasting(scored_at)],
         }
     )
@@ -133,7 +134,8 @@ def order_facts(orders: Steering, rows: Sequence[Row] = ()) -> dict[str, Any]:
 
 
 def words_json(words: Words) -> dict[str, Any]:
-    return {"id": words.id, "at": words.at, "text": words.text, "taken": words.taken}
+    facts = {"id": words.id, "at": words.at, "text": words.text, "taken": words.taken}
+    return {**facts, "exact": words.is_exact}
 
 
 def engine_facts(lab: Lab, orders: Steering, folder: Path) -> dict[str, Any]:

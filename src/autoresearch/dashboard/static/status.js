@@ -18,6 +18,7 @@ export function stateWords(model, connection) {
   if (connection === "locked") {
     return { title: "Locked", more: "The page was started anew: open the address that the terminal shows." };
   }
+  if (connection === "lost" && engine.is_running) return { title: "Not heard of", more: "It was running when the connection was lost." };
   if (!engine.is_running) return stoppedWords(model);
   const number = open ? `#${open.number}` : "";
   const since = now.since ? `since ${clock(now.since)}` : "";
@@ -58,13 +59,13 @@ export function showStatus(model, connection) {
   const { title, more } = stateWords(model, connection);
   const open = model.open;
   say(byId("state"), title);
-  byId("state").dataset.state = stateOf(model);
+  byId("state").dataset.state = connection === "lost" ? "off" : stateOf(model);
   showTroubles(model);
   say(byId("state-more"), more);
   say(byId("current"), open?.description ? `#${open.number} ${open.description}` : "");
   showProgress(model);
   showHeadline(model);
-  document.title = `${titleMark(model)} ${model.tag} · autoresearch`.trim();
+  document.title = `${connection === "lost" ? "?" : titleMark(model)} ${model.tag} · autoresearch`.trim();
 }
 
 /** What is the matter: told as long as it lasts. */

@@ -78,8 +78,8 @@ export class Steering {
     byId("pause").disabled = !engine.is_running;
     this.showLimits(model.study?.limits ?? {});
     const all = [...orders.notes.map((each) => ["note", each]), ...orders.ideas.map((each) => ["idea", each])];
-    this.showWords("tried", all.filter(([, each]) => each.taken !== null));
-    this.showWords("pending", all.filter(([, each]) => each.taken === null));
+    this.showWords("tried", all.filter(([, each]) => each.taken !== null), orders.deaf);
+    this.showWords("pending", all.filter(([, each]) => each.taken === null), orders.deaf);
   }
 
   /** Only a limit that the study has can be extended. */
@@ -91,18 +91,18 @@ export class Steering {
     if (units.selectedOptions[0]?.disabled && open.length) units.value = open[0].value;
   }
 
-  showWords(name, all) {
-    const key = all.map(([, each]) => `${each.id} ${each.taken}`).join();
+  showWords(name, all, deaf) {
+    const key = [deaf, ...all.map(([, each]) => `${each.id} ${each.taken}`)].join();
     byId(name).hidden = !all.length;
     if (byId(name).dataset.of === key) return;
     byId(name).dataset.of = key;
     byId(`${name}-list`).replaceChildren(
-      ...all.map(([kind, { id, at, text, taken }]) => {
+      ...all.map(([kind, { id, at, text, taken, exact }]) => {
         const button = taken !== null ? el("span", { class: "muted" }, `now #${taken}`) : el("button", {
           type: "button", class: "quiet", "aria-label": `Withdraw the ${kind}: ${text.slice(0, 80)}`,
           click: (event) => this.send(event, "withdraw", { id }),
         }, "Withdraw");
-        return el("li", { "data-id": id }, el("div", {}, el("b", {}, kind), " ", el("span", { class: "muted" }, clock(at)), el("p", { class: "words" }, text)), button);
+        return el("li", { "data-id": id }, el("div", {}, el("b", {}, kind), " ", el("span", { class: "muted" }, clock(at), deaf && !(kind === "idea" && exact) ? `: ${deaf} reads no words` : ""), el("p", { class: "words" }, text)), button);
       }),
     );
   }
