@@ -116,7 +116,7 @@ def curve(folder: Path, number: int, better: float, done: float) -> None:
         seconds = step * BUDGET_SECONDS / 300
         loss = 3.1 + 5.5 * math.exp(-seconds / 9) + 1.3 * math.exp(-seconds / 90) + better
         rows.append([seconds, step * 4, loss + dice.gauss(0, 0.008), step * 262_144])
-    (folder / "curves").mkdir(exist_ok=True)
+    (folder / "curves").mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "curves" / f"{number:04d}.jsonl").write_text(text)
 

@@ -171,7 +171,7 @@ async function showCurve() {
   const what = model.engine.is_running ? "running" : "left open";
   if (running) curves.push({ name: `#${running.experiment}, ${what}`, points: running.points });
   if (other !== null) curves.push({ name: `${other ? `#${other}` : "the baseline"}, the best so far`, points });
-  say(byId("live-title"), running ? `Loss of the experiment that ${model.engine.is_running ? "runs" : "is left open"}` : "Loss of the best");
+  say(byId("live-title"), running ? `Loss of the ${model.engine.is_running ? "running experiment" : "experiment left open"}` : "Loss of the best");
   await live.draw(curves, model.study?.budget_seconds);
 }
 
