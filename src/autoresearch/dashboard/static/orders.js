@@ -20,6 +20,7 @@ export async function give(tag, kind, data = {}) {
       if (response.status === 401) return { error: "the page was started anew: open the address that the terminal shows" };
       return await response.json();
     } catch {
+      answer("no answer yet: it is sent again");
       await new Promise((done) => setTimeout(done, 400 * (tried + 1)));
     }
   }
