@@ -221,6 +221,40 @@ def test_what_is_granted_is_read_and_not_written(desk: Path, home: Path) -> None
     assert (home / "secret").read_text() == "nobody's business"
 
 
+def test_what_is_withheld_is_masked_in_every_library_that_is_shown(desk: Path, home: Path) -> None:
+    names = ("os.py", "mailbox.py", "test/test_io.py", "__pycache__/mailbox.cpython-39.pyc")
+    places = ("lib/python3.9", "versions/3.12/lib/python3.12", "corpus", "cache/python-1")
+    for place in places:
+        for name in (*names, "ctypes/test/test_pointers.py"):
+            (home / "shown" / place / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / "shown" / place / name).write_text("text")
+    old, new, corpus, cache = (home / "shown" / place for place in places)
+    own = cache / "desk"  # what the agent writes is never taken away
+    own.mkdir()
+    box = AgentBox(
+        desk,
+        writable=(own,),
+        readable=(home / "shown",),
+        hidden=(old / "mailbox.py", old / "ctypes/test/test_pointers.py", corpus, cache),
+    )
+    ways = [place / name for place in (old, new, corpus) for name in names]
+    ways += [place / "ctypes/test/test_pointers.py" for place in (old, new)]
+    assert json.loads(inside(READ, box, told(desk, ways))) == [
+        *(str(old / name) for name in ("os.py", "test/test_io.py")),
+        *(str(new / name) for name in ("os.py", "test/test_io.py")),
+    ]
+    box = AgentBox(desk, readable=(Path("/"),), hidden=(old / "test/test_io.py", corpus, cache))
+    ways = [place / name for place in (old, corpus, cache) for name in names]
+    there = [str(old / each) for each in names if each != "test/test_io.py"]
+    assert json.loads(inside(READ, box, told(desk, ways))) == there
+    mine = Path(os.__file__).with_name("mailbox.py")
+    box = AgentBox(desk, hidden=(old / "mailbox.py",))
+    assert (
+        json.loads(inside(READ, box, told(desk, [mine, mine.with_name("os.py")])))[0][-5:]
+        == "os.py"
+    )
+
+
 def test_links_that_an_agent_left_lead_nowhere_the_next_time(desk: Path, home: Path) -> None:
     config = home / ".agent"
     config.mkdir()

@@ -12,12 +12,13 @@ from threading import Thread, Timer
 
 import pytest
 
-from autoresearch import git, plain
+from autoresearch import git, opening, plain
 from autoresearch.errors import Failed, Invalid, LabError, StudyError
+from autoresearch.experiment import Verdict
 from autoresearch.lab import Lab, read_plain, valid_tag
 from autoresearch.program import Limits, Program
 from autoresearch.store import Store
-from autoresearch.testing.tiny import TRAIN, make_tiny_lab
+from autoresearch.testing.tiny import PROGRAM, TRAIN, make_tiny_lab
 from tests.conftest import Call
 from tests.test_git import user
 
@@ -330,6 +331,29 @@ def test_rules_of_a_desk(tmp_path: Path) -> None:
     (tree / "prepare.py").write_text("")
     with pytest.raises(Invalid, match="locked"):
         lab.check_desk(tree, program, head)
+
+
+def test_editable_files_may_grow_by_16_kb_from_the_start_of_the_study(tiny_lab: Path) -> None:
+    lab = Lab.open(tiny_lab)
+    with Store(opening.store_path(lab)) as store:
+        opened = opening.open_study(lab, store, opening.Wishes("t"))
+        limit = opened.program.limits.editable_bytes
+        assert limit == len(TRAIN) + 16 * 2**10
+        baseline = store.experiments("t")[0]
+        store.finish("t", 0, Verdict.KEEP, "", score=1.0, delta=None, seconds=1.0)
+        (tiny_lab / "train.py").write_text(TRAIN + "# longer\n")
+        again = opening.open_study(lab, store, opening.Wishes("t"))
+        assert not again.is_new
+        assert again.program.limits.editable_bytes == limit
+        tree = lab.lay_out(str(baseline.commit), tiny_lab.parent / "desk")
+        (tree / "train.py").write_text(TRAIN + "#" * 16 * 2**10 + "\n")
+        with pytest.raises(Invalid, match=f"more than {limit:,} bytes"):
+            lab.check_desk(tree, again.program, str(baseline.commit))
+        (tiny_lab / "program.md").write_text(PROGRAM.replace("log: 1MB", "editable_size: 1MB"))
+        assert (
+            opening.open_study(lab, store, opening.Wishes("t")).program.limits.editable_bytes
+            == 2**20
+        )
 
 
 @pytest.fixture

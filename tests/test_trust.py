@@ -12,7 +12,7 @@ import pytest
 from autoresearch import sandbox
 from autoresearch.execution import seed_of
 from autoresearch.sandbox import Tier
-from autoresearch.testing.tiny import TRAIN, make_tiny_lab
+from autoresearch.testing.tiny import PREPARE, TRAIN, make_tiny_lab
 
 from .conftest import Call
 
@@ -196,6 +196,35 @@ def test_without_a_box_every_number_says_so(
     refused = autoresearch(tiny_lab, "run", "--require-tier", "2", "--tag", "u", code=2).stderr
     assert "tier 2 is required" in refused
     assert sqlite_tags(tiny_lab) == ["t"]
+
+
+TELLS = """\
+
+if __name__ == "__main__" and not sys.argv[1:]:
+    home = pathlib.Path(os.environ["AUTORESEARCH_LAB"]).parent
+    facts = {"manifest": str(home / "cache" / "manifest.json"), "withheld": [str(home / "corpus")]}
+    pathlib.Path(os.environ["AUTORESEARCH_RESULT"]).write_text(json.dumps(facts))
+"""
+
+
+def test_no_author_of_an_edit_reads_held_out_text_or_prepared_data(
+    tmp_path: Path, autoresearch: Call
+) -> None:
+    if sandbox.best_tier() < Tier.BUBBLEWRAP:
+        pytest.skip("no box of bubblewrap here")
+    lab = make_tiny_lab(tmp_path / "lab")
+    (lab / "prepare.py").write_text(PREPARE + TELLS)
+    for name in ("cache/manifest.json", "cache/dev.bin", "corpus/held.txt", "notes/idea.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+    script = tmp_path / "agent.sh"
+    script.write_text(
+        f'cat {tmp_path}/*/*.* >found; n=$(wc -c <found); sed -i "s/^X = .*/X = 2.$n/" train.py\n'
+    )
+    granted = [f"--agent-read={tmp_path / name}" for name in ("cache", "corpus", "notes")]
+    words = ("--researcher", f"cmd: sh {script}", *granted)
+    autoresearch(lab, "run", "--experiments", "1", "--tag", "t", *words)
+    assert rows(lab, autoresearch)[1]["config"]["X"] == 2.4  # the four letters of the idea
 
 
 def test_a_lab_that_hands_no_data_over_needs_no_handshake(

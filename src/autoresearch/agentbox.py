@@ -5,16 +5,18 @@
 The agent writes its desk, its own configuration folders and nothing else. Paths are the same
 inside as outside; the home, /tmp and /dev/shm are private and empty; of the rest the system's
 programs and libraries, the agent's own program, `readable` and files that the command itself names
-are there, read-only. The host's processes are neither seen nor signalled, there is no terminal to
-type into, and everything dies with the box. A filter denies kernel keys, BPF, io_uring and sockets
-other than internet and unix; what an agent's own sandbox needs (namespaces, mounts) stays allowed.
+are there, read-only, without what is `hidden`. The host's processes are neither seen nor signalled,
+there is no terminal to type into, and everything dies with the box. A filter denies kernel keys,
+BPF, io_uring and sockets other than internet and unix; what an agent's own sandbox needs
+(namespaces, mounts) stays allowed.
 
 The network stays, because the model is there. So these are not covered: what the agent sends, and
-it can send all that it can read; services on loopback and in the local network, databases and
-development servers without a password among them; abstract unix sockets of the host. Nor are: what
-it leaves in its configuration folder, which the same agent reads outside the box; a link there
-that leads out of the folder, which leads nowhere inside; names and times of the system; bugs of
-the kernel; for root, an agent's own sandbox that wants a /proc of its own.
+it can send all that it can read; what it fetches, public copies of what is hidden among it;
+services on loopback and in the local network, databases and development servers without a password
+among them; abstract unix sockets of the host. Nor are: what it leaves in its configuration folder,
+which the same agent reads outside the box; a link there that leads out of the folder, which leads
+nowhere inside; names and times of the system; bugs of the kernel; for root, an agent's own sandbox
+that wants a /proc of its own.
 """
 
 import os
@@ -30,10 +32,21 @@ from pathlib import Path
 from uuid import uuid4
 
 from autoresearch import seccomp
+from autoresearch.copies import copies
 from autoresearch.errors import UserError
 from autoresearch.hostview import SYSTEM, is_below, outermost, real_path
 from autoresearch.installed import fixed_path, needs
-from autoresearch.sandbox import SHARED_MEMORY, TMP, Tier, bind_words, lowered, takes_sizes
+from autoresearch.sandbox import (
+    SHARED_MEMORY,
+    TMP,
+    Tier,
+    bind_words,
+    blank,
+    hidden_paths,
+    is_seen,
+    lowered,
+    takes_sizes,
+)
 from autoresearch.sourceless import cache_folder
 from autoresearch.text import clean_line
 
@@ -58,6 +71,7 @@ class AgentBox:
     frozen: tuple[Path, ...] = ()  # files and folders in the tree that cannot be written
     writable: tuple[Path, ...] = ()  # its configuration folders, made if missing; its scratch
     readable: tuple[Path, ...] = ()  # what was granted, and what of its program nobody can find
+    hidden: tuple[Path, ...] = ()  # is masked wherever it would be seen, and its copies are
 
 
 def enclose(argv: Sequence[str], box: AgentBox) -> list[str]:
@@ -111,6 +125,7 @@ def bubblewrap(box: AgentBox, programs: Sequence[Path]) -> list[str]:
     size = ["--size", str(PRIVATE_BYTES)] if takes_sizes(bwrap) else []
     private = [TMP, SHARED_MEMORY, *([] if is_below(home, above) else [str(home)])]
     made = {link: to for link, to in links.items() if not is_below(link, {*above, *below})}
+    masks = {each: blank(each) for each in masked(box, [*above, *below], reals - above, open_ones)}
     return [
         *through_filter(bwrap),
         *("--unshare-all", "--share-net", "--die-with-parent", "--new-session"),
@@ -120,6 +135,7 @@ def bubblewrap(box: AgentBox, programs: Sequence[Path]) -> list[str]:
         *[word for each in dict.fromkeys(private) for word in (*size, "--tmpfs", each)],
         *bind_words({each: each for each in below}, open_ones),
         *[word for link, to in made.items() for word in ("--symlink", to, str(link))],
+        *bind_words(masks),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(box.tree), "--"),
     ]
 
@@ -131,6 +147,20 @@ def shown(box: AgentBox, programs: Sequence[Path], open_ones: Container[Path]) -
     wanted += [path for program in programs for path in needs(program, open_ones)]
     there = [each for each in wanted if os.path.exists(each)]  # noqa: PTH110  never raises
     return [*there, *box.readable]
+
+
+def masked(
+    box: AgentBox, mounts: Iterable[Path], searched: Iterable[Path], open_ones: Iterable[Path]
+) -> Iterator[Path]:
+    """What is hidden of all that is mounted, and its copies in the folders that are searched.
+
+    Never a folder that holds one which the agent writes: what it has must stay.
+    """
+    needed = {each for path in open_ones for each in (path, *path.parents)}
+    twins, seen = copies(box.hidden, outermost(searched)), {each: each for each in mounts}
+    for path in hidden_paths((*box.hidden, *twins)):
+        if path not in needed and is_seen(path, seen):
+            yield path
 
 
 def frozen(box: AgentBox) -> Iterator[Path]:

@@ -177,7 +177,7 @@ class Lab:
             if content is None or content != before.get(name):
                 raise Invalid(f"changed {name}, which is locked")
         after: dict[str, bytes] = {}
-        left = limit = program.limits.editable_bytes
+        left = limit = program.sized(before).limits.editable_bytes or 0
         for name in program.editable:
             content = read_plain(desk, name, left)
             if content is None:

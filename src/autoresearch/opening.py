@@ -141,14 +141,14 @@ def resume(
     assert commit is not None
     if git.resolve(lab.repository, commit) is None:
         raise StudyError(f"study {row.tag} began at commit {commit[:7]}, which git no longer has")
-    pinned = lab.contents(commit, now.locked)
+    pinned = lab.contents(commit, (*now.editable, *now.locked))
     for name in now.locked:
         if (lab.root / name).is_file() and (lab.root / name).read_bytes() != pinned.get(name):
             raise StudyError(
                 f"{name} has changed since study {row.tag} began, and it is locked: its scores "
                 "could not be compared. Change it back, or begin a new study with --tag NAME."
             )
-    return Opened(row, now, limits, is_new=False)
+    return Opened(row, now.sized(pinned), limits, is_new=False)
 
 
 def begin(
@@ -168,6 +168,7 @@ def begin(
         if missing := [name for name in program.editable if name not in committed]:
             raise LabError(f"{missing[0]} is not committed yet: commit it, then edit and try")
         contents |= committed
+    program = program.sized(contents)
     commit = lab.snapshot(contents, f"baseline\n\nexperiment {tag}/0", head)
     row = store.create_study(
         tag,

@@ -329,8 +329,9 @@ def _check_files(files: object, program: Program) -> None:
         size = sum(len(each.encode()) for each in files.values())
     except (AttributeError, UnicodeEncodeError) as error:  # no text, or half a character
         raise StudyError(f"files must be new text for {names}") from error
-    if size > program.limits.editable_bytes:
-        raise StudyError(f"files have more than {program.limits.editable_bytes:,} bytes together")
+    limit = program.limits.editable_bytes
+    if limit is not None and size > limit:
+        raise StudyError(f"files have more than {limit:,} bytes together")
 
 
 def _named(each: Experiment) -> str:

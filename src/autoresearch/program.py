@@ -8,7 +8,7 @@
     direction: lower              # or higher
     budget: 5m                    # training time of one run: 300s, 5m, 1h30m, 90
     limits: {startup: 10m, scoring: 10m, memory: 8GB, log: 16MB, artifact: 4GB,
-             editable_size: 64KB, experiments: 100, time: 8h, proposal: 15m, tokens: 20M, cost: 10}
+             editable_size: 48KB, experiments: 100, time: 8h, proposal: 15m, tokens: 20M, cost: 10}
     ---
     Prose for the researcher, in any wording.
 
@@ -20,7 +20,7 @@ import math
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -37,6 +37,7 @@ _DOLLARS = re.compile(r"\$?\s*(\d{1,9}(?:\.\d+)?)", re.ASCII)
 _EXPONENTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 _METRIC = re.compile(r"[A-Za-z_][\w./@-]*", re.ASCII)
 _LONGEST_SECONDS = 366 * 86400.0
+_GROWTH_BYTES = 16 * 2**10  # of the editable files, where program.md does not say
 _OURS = {".git", ".autoresearch"}  # with all that they hold, never the researcher's
 
 
@@ -105,7 +106,7 @@ class Limits:
     memory_bytes: int | None = None  # None: 80% of the machine's
     log_bytes: int = 16 * 2**20
     artifact_bytes: int = 4 * 2**30
-    editable_bytes: int = 64 * 2**10  # size of all editable files together
+    editable_bytes: int | None = None  # of all editable files together; None: see Program.sized
     disk_bytes: int = 16 * 2**30  # all that a run has written, the artifact included
     processes: int = 512
     open_files: int = 4096  # of one process
@@ -185,6 +186,14 @@ class Program:
                 f"the saved contract of this study cannot be read ({error}): another version of "
                 "autoresearch made it. Start a new study with another tag."
             ) from error
+
+    def sized(self, files: Mapping[str, bytes]) -> Self:
+        """With a limit on the size of the editable files where none was named: 16 KB more than
+        they have in `files`, so that text known by heart has little room."""
+        if self.limits.editable_bytes is not None:
+            return self
+        size = sum(len(files.get(name, b"")) for name in self.editable)
+        return replace(self, limits=replace(self.limits, editable_bytes=size + _GROWTH_BYTES))
 
     @property
     def is_lower(self) -> bool:

@@ -21,9 +21,14 @@ from autoresearch.text import clean_line
 
 
 def propose(
-    study: Study, place: Path, experiment: Experiment, history: tuple[Experiment, ...]
+    study: Study,
+    place: Path,
+    experiment: Experiment,
+    history: tuple[Experiment, ...],
+    withheld: tuple[Path, ...] = (),
 ) -> Experiment:
-    """Let the researcher edit a copy of the parent's files; commit what it did."""
+    """Let the researcher, who may not read what is withheld, edit a copy of the parent's files;
+    commit what it did."""
     if experiment.commit is not None:  # the baseline, or taken up again
         study.watcher.proposed(experiment)
         return experiment
@@ -33,7 +38,8 @@ def propose(
     workspace.lay_out()
     idea = study.helm.idea(listens(study.researcher)) if study.takes_ideas else None
     try:
-        proposal = ask(study, desk_in(study, workspace, experiment, idea), idea)
+        desk = replace(desk_in(study, workspace, experiment, idea), withheld=withheld)
+        proposal = ask(study, desk, idea)
         files = workspace.files()
     except ExperimentError:
         if idea is not None:  # the log says what it was that failed

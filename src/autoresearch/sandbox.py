@@ -109,7 +109,7 @@ def bubblewrap(box: Box) -> list[str]:
     gpus = gpu_devices(box.gpus)
     size = ["--size", str(box.tmp_bytes)] if takes_sizes(program) else []
     binds = shown_mounts(view, python, box)
-    masks = {each: blank(each) for each in hidden_paths(box) if is_seen(each, binds)}
+    masks = {each: blank(each) for each in hidden_paths(box.hidden) if is_seen(each, binds)}
     return [
         *(program, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
         *("--hostname", "box", "--setenv", "HOME", TMP, "--proc", "/proc", "--dev", "/dev"),
@@ -164,9 +164,9 @@ def bind_words(binds: dict[Path, Path], writable: Iterable[Path] = ()) -> list[s
     return words
 
 
-def hidden_paths(box: Box) -> tuple[Path, ...]:
+def hidden_paths(hidden: Iterable[Path]) -> tuple[Path, ...]:
     """Real paths, outer ones only; of a Python module its compiled forms, too."""
-    found = {real_path(each, {}) for each in box.hidden}
+    found = {real_path(each, {}) for each in hidden}
     modules = {each for each in found if each.suffix == ".py"}
     found |= {each.with_suffix(".pyc") for each in modules}
     for cached in {each.parent / "__pycache__" for each in modules}:
@@ -194,7 +194,7 @@ def landlock(box: Box) -> list[str]:
         "show": (*view.shown, Path("/proc"), *((Path("/sys"),) if gpus else ())),
         "write": [each.resolve() for each in box.writable],
         "device": devices,
-        "hide": by_folder((*view.masked, *hidden_paths(box))),
+        "hide": by_folder((*view.masked, *hidden_paths(box.hidden))),
         "private": [Path(tempfile.gettempdir()).resolve()],
     }
     listed = [f"{key}={path}" for key, paths in words.items() for path in paths]
@@ -234,7 +234,7 @@ def seatbelt(box: Box) -> list[str]:
         *(f"(allow file-write* {paths_of(each)})" for each in box.writable),
         *(("(allow iokit-open)", "(allow mach-lookup)") if box.gpus != () else ()),
         *(f"(deny file* {paths_of(each)})" for each in weights(python.packages)),
-        *(f"(deny file* {paths_of(each)})" for each in hidden_paths(box)),
+        *(f"(deny file* {paths_of(each)})" for each in hidden_paths(box.hidden)),
     ]
     limits = [f"files={box.open_files}", f"private={Path(tempfile.gettempdir()).resolve()}"]
     return [sys.executable, "-I", "-S", str(CONFINE), *limits, "seatbelt=" + "".join(rules), "--"]

@@ -86,7 +86,7 @@ def attempt(study: Study) -> Experiment:
             with full_disk_is_a_crash():
                 check_wanted(study, experiment)
                 rig = prepare(study, place, experiment)
-                experiment = propose(study, place, experiment, history)
+                experiment = propose(study, place, experiment, history, rig.data.secret)
                 case = evidence(study, history, scored(experiment))  # some when taken up again
                 while splits := study.rule.next_run(case):
                     known = known_of(study, history, splits)

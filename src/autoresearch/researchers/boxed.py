@@ -41,7 +41,8 @@ class Hold:
             return list(argv)
         frozen = tuple(desk.tree / name for name in (*FROZEN, *desk.program.locked))
         granted = (*readable, *self.settings.grants)
-        return enclose(argv, AgentBox(desk.tree, frozen, self.writable, granted))
+        box = AgentBox(desk.tree, frozen, self.writable, granted, desk.withheld)
+        return enclose(argv, box)
 
     def at_night(self, argv: Sequence[str], desk: Desk, *readable: Path) -> list[str]:
         """The same before each start; says once that there is no box. Raises Failed, Unavailable.

@@ -31,6 +31,12 @@ class Data:
     handover: tuple[Path, ...] = ()  # files whose descriptors it gets at READY, not before
     withheld: tuple[Path, ...] = ()  # no box shows them: the sources of the validation text
 
+    @property
+    def secret(self) -> tuple[Path, ...]:
+        """What no author of a change may read: beside that, all that was prepared."""
+        folder = [Path(self.manifest).parent] if self.manifest else []
+        return (*self.withheld, *self.handover, *folder)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
