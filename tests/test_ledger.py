@@ -14,6 +14,7 @@ from autoresearch.ledger import (
     MOST_NOTES,
     MOST_TALK_BYTES,
     StudyLedger,
+    untold,
     used_by,
 )
 from autoresearch.store import Store
@@ -95,6 +96,25 @@ def test_a_limit_of_money_that_cannot_hold_is_said_to_be_none(store: Store, tmp_
     store.event("t", "resumed")
     ledger(store, tmp_path, budget, told).spend(Usage(10))
     assert len(told) == 2
+
+
+def test_a_limit_of_what_nobody_tells_is_said_to_be_none(store: Store, tmp_path: Path) -> None:
+    told: list[str] = []
+    both = StudyLimits(tokens=100, cost_usd=5.0)
+    ledger(store, tmp_path, StudyLimits(), told).spend(Usage())
+    ledger(store, tmp_path, both, told).spend(Usage(cost_usd=0.1))
+    assert not told
+    assert untold(store, "t") == frozenset()
+    for _ in range(2):
+        for absurd in (Usage(), Usage(-5, 10), Usage(10**30, 5)):
+            ledger(store, tmp_path, both, told).spend(absurd)
+    assert told == [
+        "agent reports no tokens: --max-tokens cannot hold, use --for",
+        "agent reports no cost: --max-cost cannot hold, use --for",
+    ]
+    assert untold(store, "t") == {"tokens", "cost_usd"}
+    ledger(store, tmp_path, both).spend(Usage(cost_usd=1e300))  # and the study goes on
+    assert used_by(store, "t") == Usage(cost_usd=0.1)
 
 
 def test_a_budget_says_which_limit_ends_the_study() -> None:

@@ -84,6 +84,18 @@ def test_a_night_ends_when_its_tokens_are_used_up(tiny_lab: Path, autoresearch: 
     assert len(json.loads(autoresearch(tiny_lab, "log", "--json").stdout)) == len(rows)
 
 
+def test_a_limit_that_nobody_can_hold_is_refused_or_said(
+    tiny_lab: Path, autoresearch: Call
+) -> None:
+    for limit in ("--max-tokens=100", "--max-cost=1"):
+        done = autoresearch(tiny_lab, "run", "--researcher", "cmd: true", limit, code=2)
+        assert "use --for or --experiments" in done.stderr
+    words = ("--experiments", "1", "--researcher", agent("edit"), "--agent-read", str(PACKAGE))
+    ran = autoresearch(tiny_lab, "run", "--tag", "t", *words, "--max-tokens", "100")
+    assert "reports no tokens: --max-tokens cannot hold" in ran.stdout
+    assert "unknown of 100 tokens" in autoresearch(tiny_lab, "status").stdout
+
+
 def test_an_agent_that_cannot_work_ends_the_evening_and_not_the_night(
     tiny_lab: Path, autoresearch: Call
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from autoresearch.beacon import HELD, PROPOSING, SCORING, TRAINING, WAITING, seen
 from autoresearch.experiment import Experiment, Usage, incumbent, weakest_tier
 from autoresearch.lab import Lab
-from autoresearch.ledger import used_by, waited
+from autoresearch.ledger import untold, used_by, waited
 from autoresearch.program import Program
 from autoresearch.steering import DIMENSIONS, Steering, Words, at_work, is_busy, steering_of
 from autoresearch.store import Store
@@ -25,11 +25,11 @@ class Limit:
     name: str  # of StudyLimits's fields
     limit: float
     added: float
-    used: float
+    used: float | None  # None: somebody did not tell
 
     @property
-    def left(self) -> float:
-        return max(0.0, self.limit - self.used)
+    def left(self) -> float | None:
+        return None if self.used is None else max(0.0, self.limit - self.used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Glance:
     waited_seconds: float
     is_busy: bool  # whether an engine works on it
     now: Mapping[str, Any]  # what that does, as beacon.py wrote it; {} where it is not known
+    untold: frozenset[str] = frozenset()  # of the limits, those of which nobody knows what is left
 
     @property
     def is_imported(self) -> bool:
@@ -95,7 +96,8 @@ class Glance:
         for name in DIMENSIONS:
             if (given := getattr(self.state.given, name, None)) is not None:
                 more = added.get(name, 0)
-                found.append(Limit(name, given + more, more, used[name]))
+                known = None if name in self.untold else used[name]
+                found.append(Limit(name, given + more, more, known))
         return tuple(found)
 
     @property
@@ -165,7 +167,8 @@ def glance(
     state = steering_of(store, tag)
     now = doing(lab, tag, state)
     used, idle = used_by(store, tag), waited(store, tag)
-    return Glance(tag, program, experiments, state, used, idle, is_busy(lab, store, tag), now)
+    busy, unknown = is_busy(lab, store, tag), untold(store, tag)
+    return Glance(tag, program, experiments, state, used, idle, busy, now, unknown)
 
 
 def doing(lab: Lab, tag: str, state: Steering) -> Mapping[str, Any]:

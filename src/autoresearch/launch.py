@@ -20,7 +20,7 @@ from autoresearch import keep, opening, parts, process, sandbox, terminal
 from autoresearch import notify as notifying
 from autoresearch.budget import StudyLimits
 from autoresearch.campaign import Study
-from autoresearch.errors import LabError, StudyError
+from autoresearch.errors import LabError, StudyError, UserError
 from autoresearch.execution import set_up
 from autoresearch.helm import Stop
 from autoresearch.herald import Herald
@@ -28,7 +28,7 @@ from autoresearch.interpreter import compile_packages, interpreter
 from autoresearch.lab import Lab
 from autoresearch.ledger import used_by
 from autoresearch.program import Program
-from autoresearch.researchers.base import Researcher, check
+from autoresearch.researchers.base import Researcher, check, is_silent
 from autoresearch.researchers.by_hand import ByHand
 from autoresearch.researchers.settings import Settings
 from autoresearch.results import results_tsv
@@ -152,6 +152,7 @@ def run_study(
     herald = Herald(study.watcher, notifier, store, tag, opened.program, lab.root)
     study = replace(study, watcher=herald)
     limits = in_force(steering_of(store, tag), opened.limits)
+    check_limits(study.researcher, limits)
     click.echo(terminal.opening_line(opened.is_new, tag, opened.program, limits))
     click.echo(terminal.trust_line(opened.row.keep_rule, study.tier))
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
@@ -167,6 +168,15 @@ def run_study(
         click.echo(f"Its proposals took {words}.")
     if why == STOPPED:
         click.echo(f"Resume it with: {resume_line(tag)}")
+
+
+def check_limits(researcher: Researcher, limits: StudyLimits) -> None:
+    """Raises UserError for limits that nobody could hold."""
+    if is_silent(researcher) and (limits.tokens, limits.cost_usd) != (None, None):
+        raise UserError(
+            "no program of `cmd:` tells what it takes, so that --max-tokens and --max-cost cannot "
+            "hold: use --for or --experiments instead"
+        )
 
 
 def notify_words(line: str) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """What a researcher reports while it works, written down at once: events, talk, tokens, money."""
 
-import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from itertools import takewhile
@@ -16,9 +15,10 @@ from autoresearch.text import clean, clean_line
 
 MOST_NOTES = 200  # of one proposal: an agent in a loop must not fill the store
 MOST_TALK_BYTES = 2**20
-MOST_COUNTED = 2**40  # tokens or dollars in one report: sums of such fit the store's 64 bits
+MOST_TOKENS, MOST_DOLLARS = 10**10, 10**5  # in one report; who tells of more has miscounted
 WAITED = "waited"  # an event: time of the study in which nothing could be done
-LOUD = ("unavailable", "stand-in", "back", "unboxed", "no-cost")  # a person wants to know at once
+UNTOLD = {"no-tokens": "tokens", "no-cost": "cost_usd"}  # an event: what somebody did not tell
+LOUD = ("unavailable", "stand-in", "back", "unboxed", *UNTOLD)  # a person wants to know at once
 
 
 class StudyLedger:
@@ -64,12 +64,14 @@ class StudyLedger:
                     file.write(b"\n[more was said, and not kept]\n")
 
     def spend(self, usage: Usage, model: str = "", totals: Mapping[str, Any] | None = None) -> None:
-        usage, model = plausible(usage), clean_line(model, 100)
-        with self._room():
-            self._store.spend(self._tag, self._number, self._researcher, usage, model, totals)
-        self._warn_of_no_cost(usage)
+        told, model = plausible(usage), clean_line(model, 100)
+        if told != Usage() or totals is not None:
+            with self._room():
+                self._store.spend(self._tag, self._number, self._researcher, told, model, totals)
+        self._warn(told, is_of_money=usage.cost_usd is not None)
         used = used_by(self._store, self._tag)
-        self._show(used)
+        if used != Usage():
+            self._show(used)
         self._check(used)
 
     def totals(self, session: str) -> Mapping[str, Any] | None:
@@ -84,30 +86,36 @@ class StudyLedger:
         if why := self._limits().overspent(used):
             raise Spent(f"the study may go no further: {why}")
 
-    def _warn_of_no_cost(self, usage: Usage) -> None:
-        """A limit that cannot hold is said to be none, once until the study is resumed."""
-        if usage.cost_usd is not None:
+    def _warn(self, told: Usage, is_of_money: bool) -> None:
+        """A limit that cannot hold is said to be none, once until the study is resumed.
+
+        A report of money alone says nothing of tokens: those come with the turn's end.
+        """
+        if told.cost_usd is not None:
             self._awaits_cost = False
-        if not (self._awaits_cost and usage.tokens):
+        if is_of_money and not told.tokens:
             return
-        self._awaits_cost = False
-        events = reversed(self._store.events(self._tag, kinds=("resumed", "no-cost")))
+        if not told.tokens and self._limits().tokens is not None:
+            self._warn_once("no-tokens", "tokens: --max-tokens cannot hold, use --for")
+        if self._awaits_cost:
+            self._awaits_cost = False
+            instead = "--max-tokens" if told.tokens else "--for"
+            self._warn_once("no-cost", f"cost: --max-cost cannot hold, use {instead}")
+
+    def _warn_once(self, kind: str, words: str) -> None:
+        events = reversed(self._store.events(self._tag, kinds=("resumed", kind)))
         since = takewhile(lambda kind: kind != "resumed", (each.kind for each in events))
-        if "no-cost" not in since:
-            who = clean_line(self._researcher, 80)
-            self.note("no-cost", f"{who} reports no cost: --max-cost cannot hold, use --max-tokens")
+        if kind not in since:
+            self.note(kind, f"{clean_line(self._researcher, 80)} reports no {words}")
 
 
 def plausible(usage: Usage) -> Usage:
-    """An agent may report anything: what can be stored and added up of it."""
-    read, written, cached = (
-        min(max(count, 0), MOST_COUNTED)
-        for count in (usage.input_tokens, usage.output_tokens, usage.cached_tokens)
-    )
+    """An agent may report anything: without the counts, or the money, that cannot be."""
+    counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+    tokens = counts if all(0 <= each <= MOST_TOKENS for each in counts) else (0, 0, 0)
     cost = usage.cost_usd
-    if cost is not None:
-        cost = min(cost, float(MOST_COUNTED)) if 0 <= cost < math.inf else None  # nan is neither
-    return Usage(read, written, cached, cost)
+    is_price = cost is not None and 0 <= cost <= MOST_DOLLARS  # nan is not
+    return Usage(*tokens, cost if is_price else None)
 
 
 def used_by(store: Store, tag: str) -> Usage:
@@ -118,3 +126,8 @@ def used_by(store: Store, tag: str) -> Usage:
 def waited(store: Store, tag: str) -> float:
     """Seconds of the study between experiments, in all."""
     return sum(float(each.data["seconds"]) for each in store.events(tag, kinds=(WAITED,)))
+
+
+def untold(store: Store, tag: str) -> frozenset[str]:
+    """Fields of StudyLimits of which it is unknown what was used, because somebody did not tell."""
+    return frozenset(UNTOLD[each.kind] for each in store.events(tag, kinds=tuple(UNTOLD)))

@@ -337,7 +337,7 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
 
 
 def limit_words(limit: Mapping[str, Any]) -> str:
-    """Such as "88 of 100 experiments", "4.8 of 8 h", "$6.20 of $10.00 ($2.00 added)"."""
+    """Such as "88 of 100 experiments", "$6.20 of $10.00 ($2.00 added)", "unknown of 20M tokens"."""
     kinds: dict[str, tuple[Callable[[float], str], str]] = {
         "experiments": (lambda value: f"{value:.0f}", " experiments"),
         "seconds": (duration, ""),
@@ -346,7 +346,8 @@ def limit_words(limit: Mapping[str, Any]) -> str:
     }
     show, unit = kinds[limit["name"]]
     added = f" ({show(limit['added'])} added)" if limit["added"] else ""
-    return f"{show(limit['left'])} of {show(limit['limit'])}{unit}{added}"
+    left = "unknown" if limit["left"] is None else show(limit["left"])
+    return f"{left} of {show(limit['limit'])}{unit}{added}"
 
 
 def waiting_words(words: Mapping[str, Any]) -> str:

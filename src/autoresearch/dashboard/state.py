@@ -12,7 +12,7 @@ from autoresearch.dashboard.reader import Reader, Row
 from autoresearch.dashboard.words import harmless
 from autoresearch.experiment import Usage
 from autoresearch.lab import Lab
-from autoresearch.ledger import used_by
+from autoresearch.ledger import UNTOLD, used_by
 from autoresearch.orders import DEAF
 from autoresearch.program import Program
 from autoresearch.steering import Steering, Words, at_work, read
@@ -105,12 +105,14 @@ def limits(program: Program, orders: Steering) -> dict[str, float | None]:
 def used(rows: Sequence[Row], events: Sequence[Event], usage: Usage) -> dict[str, Any]:
     closed = [row for row in rows if row.verdict is not None]
     idle = (float(each.data.get("seconds") or 0) for each in events if each.kind == "waited")
-    return {
+    facts = {
         "experiments": max(0, len(closed) - 1),
         "seconds": round(sum(row.seconds or 0.0 for row in closed) + sum(idle), 1),
         "tokens": usage.tokens,
         "cost_usd": usage.cost_usd,
     }
+    untold = [UNTOLD[each.kind] for each in events if each.kind in UNTOLD]
+    return {**facts, "untold": sorted(set(untold))}
 
 
 def order_facts(orders: Steering, rows: Sequence[Row] = ()) -> dict[str, Any]:

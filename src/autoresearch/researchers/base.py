@@ -111,6 +111,18 @@ def listens(researcher: Researcher) -> bool:
 
 
 @runtime_checkable
+class Silent(Protocol):
+    """A researcher of whom nobody can know the tokens and the money that it takes."""
+
+    @property
+    def is_silent(self) -> bool: ...
+
+
+def is_silent(researcher: Researcher) -> bool:
+    return isinstance(researcher, Silent) and researcher.is_silent
+
+
+@runtime_checkable
 class Checked(Protocol):
     """A researcher that can say in the evening whether it will be able to work in the night."""
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.errors import Failed, Unavailable, UserError
-from autoresearch.experiment import Proposal
+from autoresearch.experiment import Proposal, Usage
 from autoresearch.process import Ending, Supervised
 from autoresearch.researchers.base import Desk, Ledger
 from autoresearch.researchers.boxed import Hold, caps
@@ -69,6 +69,7 @@ class Command:
     """A program as a researcher. UserError where it cannot be found or read."""
 
     listens = True
+    is_silent = True
 
     def __init__(self, words: Sequence[str], settings: Settings | None = None) -> None:
         self._line, self._settings = shlex.join(words), settings or Settings()
@@ -161,6 +162,7 @@ class Command:
                 talk.follow()
             desk.tick()  # as in process.run()
         talk.follow(to_the_end=True)
+        desk.ledger.spend(Usage())  # whatever it took
         return Call(ending, time.monotonic() - began, talk.said)
 
     def _environment(self) -> dict[str, str]:

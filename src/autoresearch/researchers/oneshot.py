@@ -15,6 +15,7 @@ stream. So a model that thinks and one that hangs look alike until `desk.seconds
 import asyncio
 import json
 import time
+import warnings
 from collections.abc import Mapping
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
@@ -72,7 +73,9 @@ class Oneshot:
 
     def propose(self, desk: Desk) -> Proposal:
         """Edits the editable files as the model says. Raises Failed, Unavailable."""
-        return asyncio.run(self._propose(desk))
+        with warnings.catch_warnings():  # of libraries, which would reach the terminal
+            warnings.simplefilter("ignore")
+            return asyncio.run(self._propose(desk))
 
     async def _propose(self, desk: Desk) -> Proposal:
         files, ends_at = _editable(desk), time.monotonic() + desk.seconds

@@ -166,6 +166,8 @@ class Conversation:
         finally:
             if used.tokens:
                 self._spend(used, answer.model if answer else "")
+            elif answer and answer.usage is None:
+                self.ledger.spend(used)
 
     @property
     def text(self) -> str:

@@ -18,7 +18,7 @@ from autoresearch import plain
 from autoresearch.errors import Failed, Spent, Unavailable
 from autoresearch.experiment import Proposal
 from autoresearch.lab import remove
-from autoresearch.researchers.base import Desk, Researcher, check, listens
+from autoresearch.researchers.base import Desk, Researcher, check, is_silent, listens
 
 FIRST_PAUSE_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 1800.0
@@ -41,6 +41,10 @@ class NightWatch:
     @property
     def listens(self) -> bool:
         return listens(self.researcher)
+
+    @property
+    def is_silent(self) -> bool:
+        return is_silent(self.researcher)
 
     def check(self, tree: Path) -> list[str]:
         return check(self.researcher, tree)

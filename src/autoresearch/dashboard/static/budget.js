@@ -14,6 +14,8 @@ export function showBudget(place, model) {
   const { limits = {}, used = {} } = model.study ?? {};
   const parts = LIMITS.map(([key, title, words]) => {
     const limit = limits[key] ?? null;
+    const of = limit === null ? "" : ` of ${words(limit)}`;
+    if (used.untold?.includes(key)) return meter(title, `unknown${of}`, null);
     const spent = key === "seconds" ? withRunning(model, used[key] ?? 0) : used[key] ?? 0;
     if (limit === null) return meter(title, `${words(spent)} used, no limit`, null);
     const left = Math.max(0, limit - spent);
