@@ -43,7 +43,7 @@ from autoresearch.testing.scripts import (
     Use,
     in_order,
 )
-from autoresearch.testing.tiny import TRAIN
+from autoresearch.testing.tiny import PREPARE, TRAIN
 
 ONCE = Usage(INPUT_TOKENS, OUTPUT_TOKENS)
 PATHS = {"openai": "/v1", "anthropic": "", "google": ""}
@@ -372,6 +372,11 @@ def test_the_prompt_has_a_limit(tmp_path: Path) -> None:
     limit = EDITABLE_CHARACTERS + HISTORY_CHARACTERS + LOCKED_CHARACTERS
     assert limit * 0.99 < len(prompt) < limit + 5000
     assert prompt.count("It goes on; the rest is not shown.") == 3
+    (desk.tree / "prepare.py").write_text("def long():\n" + "    locked\n" * 3000 + PREPARE)
+    (desk.tree / "train.py").write_text(TRAIN)
+    with serving(GOOD) as (server, oneshot):
+        oneshot.propose(replace(desk, objection=str))
+    assert "def submit(harness, x, **config):\n    ...\n" in server.requests[0].prompt
 
 
 def test_text_in_a_file_cannot_leave_its_fence(tmp_path: Path) -> None:

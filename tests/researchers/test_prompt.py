@@ -51,6 +51,14 @@ def test_the_rules_for_an_agent(desk: Desk) -> None:
         assert read_statement(each) == Statement()  # an agent that repeats it has stated nothing
 
 
+def test_a_long_locked_file_is_not_to_be_read_whole(desk: Desk) -> None:
+    assert "locked and long" not in prompt(desk)
+    (desk.tree / "prepare.py").write_text("# long\n" * 9000)
+    assert "Of `prepare.py`, locked and long, read what `train.py`, `model.py` calls" in prompt(
+        desk
+    )
+
+
 def test_the_next_turn_says_what_was_wrong(desk: Desk) -> None:
     text = nudge("it changed prepare.py", "May I \x1b[31mgo on?\n" * 1000, ["Edit x: it is locked"])
     assert "Nobody is here to answer. Decide yourself" in text

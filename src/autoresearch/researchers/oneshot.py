@@ -5,8 +5,9 @@ an endpoint or its model has no tools, it is asked for the same as JSON text. An
 be used is sent back once, with the reason; then the proposal has failed.
 
 What it is shown is cut: the editable files after EDITABLE_CHARACTERS in all, the history's page
-after HISTORY_CHARACTERS, the locked files after LOCKED_CHARACTERS in all. Count a token for three
-characters, and add the person's strategy.
+after HISTORY_CHARACTERS, the locked files after LOCKED_CHARACTERS in all; of a longer Python file
+it sees the signatures, first of what the editable files use. Count a token for three characters,
+and add the person's strategy.
 
 Answers are not streamed: servers that are like OpenAI's or Anthropic's differ most in how they
 stream. So a model that thinks and one that hangs look alike until `desk.seconds` are over.
@@ -37,6 +38,7 @@ from autoresearch.researchers.edits import Edit, Unfit, apply, plain_name
 from autoresearch.researchers.endpoint import Endpoint
 from autoresearch.researchers.prompt import quotation, task
 from autoresearch.researchers.settings import Settings
+from autoresearch.researchers.signatures import outline, uses_of
 from autoresearch.researchers.statement import Statement, to_proposal
 from autoresearch.text import clean_line
 
@@ -132,12 +134,25 @@ def _material(desk: Desk, files: Mapping[str, bytes]) -> str:
         text = data.decode(errors="replace")
         parts += [f"`{name}`, which you may edit:", _cut(text, room)]
         room = max(room - len(text), 0)
+    texts = {name: data.decode(errors="replace") for name, data in files.items()}
     room = LOCKED_CHARACTERS
     for name in desk.program.locked:
-        if room and (text := _beginning(desk, name, room)):
+        if room and (text := _locked(desk, name, texts, room)):
             parts += [f"`{name}`, which is locked:", text]
             room = max(room - len(text), 0)
     return "\n\n".join(parts)
+
+
+def _locked(desk: Desk, name: str, editable: Mapping[str, str], room: int) -> str:
+    """All of it, or of a long Python file its signatures; of any other its beginning."""
+    path = desk.tree / name
+    if name.endswith(".py") and not path.is_symlink() and path.is_file():
+        source = path.read_bytes().decode(errors="replace")
+        if len(source) > room and (text := outline(source, uses_of(editable, name), room)):
+            return (
+                f"{quotation(text)}\n(Signatures and docstrings: it is longer than can be shown.)"
+            )
+    return _beginning(desk, name, room)
 
 
 def _beginning(desk: Desk, name: str, room: int) -> str:
