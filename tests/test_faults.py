@@ -135,9 +135,6 @@ def short_overtime(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 RUNS = {
-    "syntax error": ("def (:\n", "crash", "SyntaxError"),
-    "no text": (b"\x00\xff\xfe" * 50, "crash", "rror"),
-    "empty": ("", "crash", "before it was ready"),
     "hangs before ready": ("import time\ntime.sleep(60)\n", "timeout", "not ready to train after"),
     "hangs after ready": (READY + "time.sleep(60)\n", "timeout", "still training"),
     "ignores signals": (
@@ -267,6 +264,11 @@ EDITS: dict[str, tuple[Edit, str, str]] = {
     "folder": (make_folder, "invalid", "plain file"),
     "removed": (lambda tree: (tree / "train.py").unlink(), "invalid", "removed train.py"),
     "too large": (TRAIN + "#" * 20000, "invalid", "more than 16,384"),
+    "syntax error": (TRAIN + "def (:\n", "failed", "line 15 is no Python: invalid syntax"),
+    "zero bytes": (TRAIN.encode() + b"\0", "failed", "cannot contain null bytes"),
+    "no text": (b"\xff\xfe" * 50, "failed", "'utf-8' codec can't decode"),
+    "nested": ("X = " + "(" * 5000 + ")" * 5000, "failed", "too many nested parentheses"),
+    "empty": ("\n", "failed", "there is nothing left in train.py"),
     "nothing changed": (TRAIN, "failed", "changes nothing"),
     "gave up": (give_up, "failed", "no idea left"),
 }  # fmt: skip

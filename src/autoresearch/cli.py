@@ -119,7 +119,7 @@ def prepare() -> None:
     stop = Stop()
     with terminal.forsaken(), launch.stopping(stop, lambda: None):
         tick = launch.echo_log(log, stop.tick)
-        judge.prepare(program, opening.interpreter(lab), lab.root, lab.root, log, tick)
+        judge.prepare(program, lab.python, lab.root, lab.root, log, tick)
     click.echo(log.read_text(errors="replace").rstrip())
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from typing import IO
 from autoresearch import git, plain
 from autoresearch.errors import Failed, Invalid, LabError, StudyError
 from autoresearch.program import Program
+from autoresearch.syntax import complaint
 from autoresearch.text import clean_line
 
 HOME = ".autoresearch"  # our own folder inside the lab; it ignores itself
@@ -50,6 +52,12 @@ class Lab:
             raise LabError(f"{root} is in no git repository: run `git init` there first")
         prefix = root.relative_to(top.resolve()).as_posix()
         return cls(root, top, "" if prefix == "." else f"{prefix}/")
+
+    @property
+    def python(self) -> str:
+        """The lab's own environment where it has one, else the one that we run in."""
+        own = self.root / ".venv" / "bin" / "python"
+        return str(own) if own.exists() else sys.executable
 
     @property
     def home(self) -> Path:
@@ -169,7 +177,7 @@ class Lab:
         """The desk's editable files, which were those of `parent` before.
 
         Raises Invalid when a locked file was changed or a file is no plain file or too large,
-        Failed when nothing was changed.
+        Failed when nothing was changed, or a file is no Python any more.
         """
         before = self.contents(parent, (*program.editable, *program.locked))
         for name in program.locked:
@@ -186,7 +194,18 @@ class Lab:
             left -= len(content)
         if all(after[name] == before.get(name) for name in program.editable):
             raise Failed("the proposal changes nothing")
+        self._check_text(before, after)
         return after
+
+    def _check_text(self, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
+        """Raises Failed for what cannot run, but for a file that was no Python before, either."""
+        if not any(map(bytes.strip, after.values())):
+            raise Failed(f"there is nothing left in {', '.join(after)}")
+        for name, content in after.items():
+            old = before.get(name, b"")
+            why = "" if content == old else complaint(name, content, self.python)
+            if why and not complaint(name, old, self.python):
+                raise Failed(why)
 
     def diff(self, old: str, new: str, program: Program) -> str:
         """Unified diff of the editable files between two commits."""

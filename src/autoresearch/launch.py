@@ -109,7 +109,7 @@ def study_of(
         researcher=researcher,
         researcher_name=name,
         watcher=watcher,
-        python=opening.interpreter(lab),
+        python=lab.python,
         seed=opened.row.seed,
         stop=stop,
         rule=keep.rule_named(opened.row.keep_rule, opened.limits.experiments),

@@ -1,6 +1,5 @@
 """From a person's words to a study that can run: found again, or begun with its baseline."""
 
-import sys
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -43,12 +42,6 @@ class Opened:
 
 def store_path(lab: Lab) -> Path:
     return lab.home / "autoresearch.db"
-
-
-def interpreter(lab: Lab) -> str:
-    """The lab's own environment where it has one, else the one that we run in."""
-    own = lab.root / ".venv" / "bin" / "python"
-    return str(own) if own.exists() else sys.executable
 
 
 def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = False) -> Opened:

@@ -51,7 +51,7 @@ def test_an_agent(check: Check, tmp_path: Path) -> None:
 
 SCRIPT = r"""#!/bin/sh
 number=$(sed -n 's/.*yours is number \([0-9]*\).*/\1/p')  # of the prompt
-new=$(sed "s/^X = [^ ]*/X = $number.75/" train.py) && echo "$new" > train.py
+new=$(sed "s/^X = [^ ]*/X = $number.75/" train.py) && printf '%s\n' "$new" > train.py
 echo "Description: X -> $number.75"
 echo "Hypothesis: It may be nearer."
 """
