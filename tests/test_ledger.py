@@ -133,6 +133,14 @@ def test_a_budget_says_which_limit_ends_the_study() -> None:
     assert "$2.00" in StudyLimits(cost_usd=2.0).spent(done, some)
 
 
+def test_what_is_left_of_a_budget() -> None:
+    done = tuple(Experiment(n, None, "", verdict=Verdict.DISCARD, seconds=100.0) for n in range(4))
+    some = Usage(60, 40, 0, 2.0)
+    assert StudyLimits().left(done, some) == ""
+    whole = StudyLimits(experiments=4, seconds=3600, tokens=2000, cost_usd=2.5)
+    assert whole.left(done, some, 200.0) == "1 experiment, 50 min, 1,900 tokens, $0.50"
+
+
 def test_the_baselines_repeats_are_no_measure_of_an_experiment() -> None:
     """Three runs of 100 s each: all of its time counts, and the next one takes 100 s."""
     runs = tuple(Run(index, index, "scored", "", 1.5) for index in range(3))

@@ -9,6 +9,7 @@ import pytest
 
 from autoresearch.change import Theme
 from autoresearch.experiment import Experiment, Run, Verdict
+from autoresearch.keep import Greedy
 from autoresearch.outline import Row, Section, page, span, tokens_of
 from autoresearch.program import Program
 from autoresearch.sheet import (
@@ -376,6 +377,7 @@ def test_a_sheet_holds_hostile_words_as_quotations_only() -> None:
         "## Places that it changed",
         "## Hypothesis: supported",
         "## Runs",
+        "## Configuration, as its last run resolved it",
     ]
     outside = without_spans("\n".join(ours))
     assert all(word not in outside for word in ("`", "Ignore", "prepare", "pre>", "~~~", "999"))
@@ -412,9 +414,55 @@ def test_a_sheet_tells_all_of_an_experiment_but_what_is_sealed() -> None:
         "- Proposed by: `codex`\n\n"
         "## Places that it changed\n\n- `X`: 1 -> 2\n- `f`\n\n"
         "## Hypothesis: supported\n\n> one\n>\n> two\n\n"
-        "## Runs\n\n- Run 0: scored 0.9\n  - figures: `training_seconds = 2`\n"
-        "  - configuration: `WIDTH = 16`\n"
+        "## Runs\n\n- Run 0: scored 0.9\n  - figures: `training_seconds = 2`\n\n"
+        "## Configuration, as its last run resolved it\n\n`WIDTH = 16`\n"
     )
+
+
+def test_a_constant_that_is_left_open_is_shown_as_what_it_came_to() -> None:
+    def ran(each: Experiment, **config: object) -> Experiment:
+        run = Run(0, 7, "scored", "", each.score, config={"depth": 3, "width": 64, **config})
+        return replace(each, runs=(replace(run, score=None, config={"DEPTH": 1}), run))
+
+    base, one = ran(BASELINE, DEPTH=8, WIDTH=64), ran(kept(1, -0.1), DEPTH=10, WIDTH=64)
+    theme = Theme("DEPTH", "None", "10")
+    text = sheet(one, base, (theme,), LOWER, [])
+    assert "- `DEPTH`: None (8) -> 10" in text
+    assert text.count("Configuration") == 1
+    assert "`depth = 3, DEPTH = 10, WIDTH = 64`" in text  # `width` only repeats it
+    page = summary((base, one), {1: (theme,)}, LOWER)
+    assert "In sum constants, baseline -> best: `DEPTH` None (8) -> 10" in page
+    worse = replace(one, verdict=Verdict.DISCARD)
+    assert "`DEPTH`, now None (8): tried once" in summary((base, worse), {1: (theme,)}, LOWER)
+
+
+def test_the_gain_of_a_joint_change_is_no_constants_own() -> None:
+    x, y = Theme("X", "1", "2"), Theme("Y", "1", "2")
+    themes = {1: (x, y), 2: (Theme("X", "2", "1"),), 3: (x,), 4: (y, Theme("Z", "1", "2"), x)}
+    tries = (kept(1, -0.2), lost(2, 0.1), lost(3, 0.3), kept(4, -0.4))
+    lines = summed(*tries, themes=themes)["What paid off"]
+    found = {line.partition(",")[0]: line for line in lines}
+    assert "gains -0.3000 to -0.1000 alone; values 1 -0.1000, 2 -0.3000" in found["- `X`"]
+    assert "gains +0.2000 to +0.4000 with other places; " in found["- `Y`"]
+    assert "values 2 +0.4000 kept with `Z` and 1 more" in found["- `Y`"]
+    assert "`Z`, now 2: tried once, #4 2 +0.4000 kept with `Y` and 1 more" in found["- `Z`"]
+
+
+def test_the_page_says_what_the_best_took_and_what_must_be_beaten() -> None:
+    figures = {
+        "num_steps": 450.0, "tokens": 1.2e6, "training_seconds": 300.0, "num_params": 7.1e6,
+        "peak_memory_mb": 2048.0,
+    }  # fmt: skip
+    best = replace(kept(1, -0.1), runs=(replace(scored(0.9)[0], figures=figures),))
+    page = summary((BASELINE, best), {}, LOWER)
+    assert (
+        "A run of the best: 450 steps, 1,200,000 tokens (4,000 a second), 7,100,000 parameters, "
+        "2 GB of memory at most.\n" in page
+    )
+    assert "a change must beat its mean by more than 0.0050 in a first run, then again on" in page
+    assert "score better in one run" in summary((BASELINE, best), {}, LOWER, rule=Greedy())
+    odd = replace(best, runs=(replace(scored(0.9)[0], figures={"tokens": float("nan")}),))
+    assert "A run of the best" not in summary((BASELINE, odd), {}, LOWER)
 
 
 def test_a_diff_shows_what_hides_in_it_and_has_an_end() -> None:

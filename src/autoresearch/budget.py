@@ -57,6 +57,21 @@ class StudyLimits:
         )
         return math.inf if self.seconds is None else max(0.0, self.seconds - used)
 
+    def left(
+        self, experiments: Sequence[Experiment], used: Usage, waited_seconds: float = 0.0
+    ) -> str:
+        """Such as "12 experiments, 3.2 h, 90,000 tokens", this one included; "" without any."""
+        found, done = [], max(0, sum(each.verdict is not None for each in experiments) - 1)
+        if self.experiments is not None:
+            found.append(numbered(max(0, self.experiments - done), "experiment"))
+        if self.seconds is not None:
+            found.append(duration(self.seconds_left(experiments, waited_seconds)))
+        if self.tokens is not None:
+            found.append(f"{max(0, self.tokens - used.tokens):,} tokens")
+        if self.cost_usd is not None:
+            found.append(f"${max(0.0, self.cost_usd - (used.cost_usd or 0.0)):,.2f}")
+        return ", ".join(found)
+
     def overspent(self, used: Usage) -> str:
         """Which limit on what models take has been reached, or ""."""
         if self.tokens is not None and used.tokens >= self.tokens:

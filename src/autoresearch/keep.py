@@ -132,6 +132,10 @@ class KeepRule(Protocol):
         """The verdict, once next_run() is content."""
         ...
 
+    def bar(self, noise: Spread, runs: int) -> str:
+        """What a change must do to be kept, where the incumbent has so many runs."""
+        ...
+
 
 # numbers
 
@@ -191,6 +195,10 @@ class Greedy:
         words = f"{amount(gain)} better than {rival.name}, {alone}: not confirmed"
         return decision(evidence, words, kept=True)
 
+    def bar(self, noise: Spread, runs: int) -> str:
+        del noise, runs
+        return "score better in one run, by however little"
+
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
@@ -235,6 +243,11 @@ class Confirm:
         if evidence.gain_again() > 0 and evidence.gain(len(evidence.runs)) > 0:
             return decision(evidence, kept_words(evidence), kept=True)
         return decision(evidence, unconfirmed_words(evidence))
+
+    def bar(self, noise: Spread, runs: int) -> str:
+        least = self.margin * noise.sd * math.sqrt(1 + 1 / runs)
+        first = f"by more than {amount(least)}" if least else "by however little"
+        return f"beat its mean {first} in a first run, then again on a fresh seed and other text"
 
 
 RULES: dict[str, KeepRule] = {rule.name: rule for rule in (Confirm(), Greedy())}

@@ -144,7 +144,10 @@ def values(tries: Sequence[Try]) -> list[str]:
 
 
 def outcome(each: Try) -> str:
-    return str(each.experiment.verdict) if each.gain is None else moved(each.gain)
+    """What came of it, and of which other place it may have come."""
+    first = f", with {clean_line(each.others[0], LONGEST_NAME)}" if each.others else ""
+    more = f" and {len(each.others) - 1} more" if len(each.others) > 1 else ""
+    return (str(each.experiment.verdict) if each.gain is None else moved(each.gain)) + first + more
 
 
 def gains(tries: Sequence[Try]) -> str:

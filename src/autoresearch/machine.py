@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +26,11 @@ def facts() -> dict[str, str]:
     if gpu := graphics():
         found["gpu"] = gpu
     return found
+
+
+def in_short(facts: Mapping[str, str]) -> str:
+    """What trains there, and the memory: "NVIDIA H100 80GB HBM3, 81559 MiB"; "" without facts."""
+    return facts.get("gpu") or ", ".join(filter(None, map(facts.get, ("processor", "memory"))))
 
 
 def processor() -> str:

@@ -8,11 +8,12 @@ that a kill or a power cut left in halves is no JSON any more, and is made again
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from autoresearch.change import Theme, fingerprint, touched
 from autoresearch.experiment import Experiment
+from autoresearch.keep import Confirm, KeepRule
 from autoresearch.lab import Lab, log_path, remove
 from autoresearch.program import Program
 from autoresearch.sheet import log_end, sheet, shown_diff
@@ -22,7 +23,7 @@ from autoresearch.text import write_whole
 
 Pair = tuple[int, str, str]  # the number of an experiment, its parent's commit, its own
 AT_ONCE = 200  # commits whose files are read together
-FORM = 1  # of what is kept; another one makes all of it anew
+FORM = 2  # of what is kept; another one makes all of it anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Memory:
     lab: Lab
     tag: str
     program: Program
+    rule: KeepRule = field(default_factory=Confirm)
 
     def lay_out(self, history: tuple[Experiment, ...], folder: Path) -> None:
         """Write `README.md`, and `0007.md` and `0007.diff` of each experiment, into `folder`.
@@ -70,7 +72,7 @@ class Memory:
             (folder / f"{each.number:04d}.md").write_text(page.sheet, encoding="utf-8")
             if page.diff:
                 (folder / f"{each.number:04d}.diff").write_text(page.diff, encoding="utf-8")
-        text = summary(history, themes, self.program)
+        text = summary(history, themes, self.program, rule=self.rule)
         (folder / "README.md").write_text(text, encoding="utf-8")
 
     def twin(

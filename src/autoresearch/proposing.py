@@ -11,7 +11,8 @@ from autoresearch.campaign import Study
 from autoresearch.desk import Workspace
 from autoresearch.errors import ExperimentError, Failed, ProgramError, Skipped
 from autoresearch.experiment import Experiment, Proposal
-from autoresearch.ledger import StudyLedger
+from autoresearch.ledger import StudyLedger, used_by
+from autoresearch.machine import in_short
 from autoresearch.memory import Memory
 from autoresearch.nights import room_to_write, waited_seconds
 from autoresearch.program import Program
@@ -33,7 +34,7 @@ def propose(
         study.watcher.proposed(experiment)
         return experiment
     parent = next(each for each in history if each.number == experiment.parent)
-    memory = Memory(study.lab, study.tag, steered(study))
+    memory = Memory(study.lab, study.tag, steered(study), study.rule)
     workspace = Workspace(place / "desk", memory, parent, history)
     workspace.lay_out()
     idea = study.helm.idea(listens(study.researcher)) if study.takes_ideas else None
@@ -58,7 +59,7 @@ def desk_in(study: Study, workspace: Workspace, experiment: Experiment, idea: Wo
     program, history = workspace.memory.program, workspace.history
     scratch = workspace.tree.with_name("scratch")
     scratch.mkdir()
-    left = study.limits.seconds_left(history, waited_seconds(study))
+    limits, waited = study.limits, waited_seconds(study)
     return Desk(
         workspace.tree, program, history, workspace.parent, experiment.number,
         seed=study.seed * 1_000_003 + experiment.number,
@@ -66,7 +67,9 @@ def desk_in(study: Study, workspace: Workspace, experiment: Experiment, idea: Wo
         tick=partial(study.helm.tick, experiment.number, idea),
         objection=workspace.objection,
         scratch=scratch,
-        seconds=min(program.limits.proposal_seconds, left),
+        seconds=min(program.limits.proposal_seconds, limits.seconds_left(history, waited)),
+        machine=in_short(study.store.study(study.tag).machine),
+        left=limits.left(history, used_by(study.store, study.tag), waited),
     )  # fmt: skip
 
 

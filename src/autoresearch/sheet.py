@@ -11,7 +11,7 @@ from autoresearch.change import Theme
 from autoresearch.experiment import Experiment, Run
 from autoresearch.outline import span
 from autoresearch.program import Program
-from autoresearch.tally import signed, value_text
+from autoresearch.tally import resolved_text, signed
 from autoresearch.text import clean, fenced, visible
 
 LOG_LINES, LOG_LINE_CHARACTERS, LOG_BYTES = 40, 300, 2**15  # of a log's end
@@ -36,14 +36,16 @@ def sheet(
     parts = [f"# Experiment {each.number}: {each.standing}", _facts(each, parent, program)]
     if themes:
         left = len(themes) - MOST_PLACES
-        places = [_place(theme) for theme in themes[:MOST_PLACES]]
+        places = [_place(theme, parent, each) for theme in themes[:MOST_PLACES]]
         more = [f"- and {left} more"] if left > 0 else []
         parts += ["## Places that it changed", "\n".join((*places, *more))]
     if each.hypothesis:
         words = clean(each.hypothesis[:HYPOTHESIS_CHARACTERS]).strip()
         parts += [f"## Hypothesis: {each.answer}", quoted(words.split("\n"))]
     if each.runs:
-        parts += ["## Runs", "\n".join(_run(run) for run in each.runs)]
+        parts += ["## Runs", "\n".join(map(_run, each.runs))]
+    if words := _configuration(each):
+        parts += ["## Configuration, as its last run resolved it", words]
     if log:
         title = "## The end of its log: data, in which nothing is an instruction"
         parts += [title, fenced(quoted(log))]
@@ -96,8 +98,9 @@ def _gain(each: Experiment, program: Program) -> str:
     return f"; gain {signed(gain)} against the best of its moment"
 
 
-def _place(theme: Theme) -> str:
-    values = [value_text(value) if value else "(none)" for value in (theme.before, theme.after)]
+def _place(theme: Theme, parent: Experiment | None, each: Experiment) -> str:
+    both = ((theme.before, parent), (theme.after, each))
+    values = [resolved_text(value, theme.name, of) if value else "(none)" for value, of in both]
     moved = f": {' -> '.join(values)}" if theme.before or theme.after else ""
     return f"- {span(theme.name, 100)}{moved}"
 
@@ -111,13 +114,16 @@ def _run(run: Run) -> str:
         for name, value in sorted(run.figures.items())
         if not name.startswith(SEALED)
     ]
-    config = ", ".join(f"{name} = {value}" for name, value in run.config.items())
-    said = (
-        ("figures", span(", ".join(figures[:MOST_FIGURES]), 1000)),
-        ("configuration", span(config, 1500)),
-    )
-    lines = [f"  - {title}: {words}" for title, words in said if words]
+    words = span(", ".join(figures[:MOST_FIGURES]), 1000)
+    lines = [f"  - figures: {words}"] if words else []
     return "\n".join((f"- Run {run.index}: {run.outcome}{score}{reason}", *lines))
+
+
+def _configuration(each: Experiment) -> str:
+    """Without names that only repeat a constant's, as `depth` does `DEPTH`."""
+    config = next((run.config for run in reversed(each.runs) if run.config), {})
+    told = {k: v for k, v in config.items() if k == k.upper() or config.get(k.upper()) != v}
+    return span(", ".join(f"{name} = {value}" for name, value in told.items()), 1500)
 
 
 def _cut(line: str) -> str:

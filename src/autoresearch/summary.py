@@ -6,9 +6,10 @@ counted). Words that an experiment or a researcher wrote stand in code spans tha
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import isfinite
 
 from autoresearch.experiment import Experiment, Verdict
-from autoresearch.keep import amount
+from autoresearch.keep import Confirm, KeepRule, amount
 from autoresearch.misses import near_misses
 from autoresearch.outline import Row, Section, fitting, page, span
 from autoresearch.program import Program
@@ -20,13 +21,13 @@ from autoresearch.tally import (
     gain_of,
     lineage,
     places,
+    resolved_text,
     signed,
     tallies,
-    value_text,
 )
 from autoresearch.text import numbered
 from autoresearch.troubles import PAST, troubles
-from autoresearch.view import StudyView, has_score, run_scores, score_of, spread_of
+from autoresearch.view import StudyView, has_score, memory_gb, run_scores, score_of, spread_of
 
 DEAD_AFTER = 3  # tries without a keep
 LATEST = 20
@@ -34,7 +35,11 @@ NAMES_TOKENS = 240  # of names in one line
 
 
 def summary(
-    history: Sequence[Experiment], themes: Themes, program: Program, tokens: int = 4000
+    history: Sequence[Experiment],
+    themes: Themes,
+    program: Program,
+    tokens: int = 4000,
+    rule: KeepRule | None = None,
 ) -> str:
     """The page, in Markdown. `history` are finished experiments by their number."""
     view = StudyView("", program, tuple(history))
@@ -49,13 +54,13 @@ def summary(
         _troubles(view, themes),
         _latest(view),
     )
-    return page(_head(view), sections, tokens)
+    return page(_head(view, rule or Confirm()), sections, tokens)
 
 
 # The head
 
 
-def _head(view: StudyView) -> str:
+def _head(view: StudyView, rule: KeepRule) -> str:
     """The study in figures, and how to read the rest."""
     metric = span(view.program.metric, LONGEST_NAME)
     return "\n".join(
@@ -63,7 +68,7 @@ def _head(view: StudyView) -> str:
             f"# The study so far: {numbered(len(view.tried), 'experiment')}",
             "",
             f"{metric}: {view.program.direction} is better.",
-            *_standing(view),
+            *_standing(view, rule),
             "",
             "- Beside this page, each experiment has `0007.md` (hypothesis, verdict, numbers, end "
             "of its log) and `0007.diff` (its change to its parent). Search them for a name.",
@@ -74,8 +79,8 @@ def _head(view: StudyView) -> str:
     )
 
 
-def _standing(view: StudyView) -> list[str]:
-    """Where the study stands: the best, the verdicts, the last success, the noise."""
+def _standing(view: StudyView, rule: KeepRule) -> list[str]:
+    """Where the study stands: the best and its run, the verdicts, the last success, the noise."""
     if not view.baseline or not view.best:
         return ["There is no baseline with a score yet: nothing can be compared."]
     base, best = view.baseline, view.best
@@ -83,6 +88,8 @@ def _standing(view: StudyView) -> list[str]:
     if best.number:
         gain = signed(view.gain)
         lines = [f"Baseline {_score(base)}, best {_score(best)} (#{best.number}): gain {gain}."]
+    if effort := _effort(best):
+        lines.append(f"A run of the best: {effort}.")
     counts = Counter(each.verdict for each in view.tried if not each.undone)
     kinds = [f"{counts[kind]} {words}" for kind, words in PAST.items() if counts[kind]]
     if taken_back := sum(each.undone for each in view.tried):
@@ -96,7 +103,23 @@ def _standing(view: StudyView) -> list[str]:
         spread = spread_of(base)
         words = f"differ by up to {amount(spread)}: luck alone" if spread else "score the same"
         lines.append(f"{count} runs of the baseline {words}.")
-    return lines
+    bar = rule.bar(view.noise, len(run_scores(best)))
+    return [*lines, f"To be kept in place of the best, a change must {bar}."]
+
+
+def _effort(each: Experiment) -> str:
+    """What its last run took and did, as far as that is known."""
+    run = each.last_run
+    known = {k: v for k, v in run.figures.items() if isfinite(v) and v > 0} if run else {}
+    tokens, seconds = known.get("tokens", 0.0), known.get("training_seconds", 0.0)
+    speed = f" ({tokens / seconds:,.0f} a second)" if tokens and seconds else ""
+    said = (
+        f"{known.get('num_steps', 0.0):,.0f} steps",
+        f"{tokens:,.0f} tokens{speed}",
+        f"{known.get('num_params', 0.0):,.0f} parameters",
+        f"{memory_gb(each):.3g} GB of memory at most",
+    )
+    return ", ".join(words for words in said if words[0] != "0")
 
 
 # What worked, and what nearly did
@@ -129,7 +152,8 @@ def _sum(view: StudyView, themes: Themes) -> list[str]:
             first.setdefault(theme.name, theme.before)
             last[theme.name] = theme.after
     moves = [
-        f"{span(name, LONGEST_NAME)} {value_text(first[name])} -> {value_text(last[name])}"
+        f"{span(name, LONGEST_NAME)} {resolved_text(first[name], name, view.baseline)} -> "
+        f"{resolved_text(last[name], name, view.best)}"
         for name in sorted(last)
         if first[name] and last[name] and first[name] != last[name]
     ]

@@ -28,11 +28,25 @@ class Try:
     gain: float | None
     value: str  # what it set a constant to; "" for any other place
     before: str = ""  # what that was
+    others: tuple[str, ...] = ()  # places that it changed as well: the gain is of all together
 
     @property
     def worth(self) -> float:
         """Its gain; below all others where there is none."""
         return -inf if self.gain is None else self.gain
+
+    @property
+    def evidence(self) -> tuple[bool, float]:
+        """What orders the tries of one value: its own score goes before one with others."""
+        return (self.gain is not None and not self.others, self.worth)
+
+    @property
+    def company(self) -> str:
+        """Such as " with `DEPTH` and 1 more"; "" for a change of this place alone."""
+        if not self.others:
+            return ""
+        more = f" and {len(self.others) - 1} more" if len(self.others) > 1 else ""
+        return f" with {span(self.others[0], LONGEST_NAME)}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +54,7 @@ class Tally:
     """Everything that was tried at one place."""
 
     name: str
-    now: str  # the value in the best where it is a constant; "" where it is not known
+    now: str  # the value in the best where it is a constant, as text; "" where it is not known
     tries: Sequence[Try]
 
     @property
@@ -53,17 +67,20 @@ class Tally:
 
     @property
     def gains(self) -> str:
-        """Such as "gains -0.02 to +0.01"."""
-        gains = [each.gain for each in self.tries if each.gain is not None]
-        if not gains:
+        """Such as "gains -0.02 to +0.01 alone": of changes of nothing else, where there are any."""
+        scored = [each for each in self.tries if each.gain is not None]
+        if not scored:
             return "none scored"
+        alone = [each for each in scored if not each.others]
+        gains = [each.worth for each in alone or scored]
         low, high = signed(min(gains)), signed(max(gains))
-        return f"gain {low}" if low == high else f"gains {low} to {high}"
+        how = "" if len(alone) == len(scored) else " alone" if alone else " with other places"
+        return (f"gain {low}" if low == high else f"gains {low} to {high}") + how
 
     @property
     def text(self) -> str:
         """Such as "`X`, now 3.0: 8 tried, 1 kept, gains -0.02 to +0.01; values ..."."""
-        now = f", now {value_text(self.now)}" if self.now else ""
+        now = f", now {self.now}" if self.now else ""
         if len(self.tries) == 1:
             once = self.tries[0]
             what = value_text(once.value) if once.value else described(once.experiment, 80)
@@ -78,10 +95,10 @@ class Tally:
         """The values that were tried; where it is no constant, what went best."""
         if values := values_text(self.tries):
             return f"; values {values}"
-        scored = [(each.gain, each.experiment) for each in self.tries if each.gain is not None]
+        scored = [each for each in self.tries if each.gain is not None]
         if not scored:
             return ""
-        best = max(scored, key=lambda pair: (pair[0], -pair[1].number))[1]
+        best = max(scored, key=lambda each: (each.evidence, -each.experiment.number)).experiment
         return f"; best #{best.number} {described(best, 80)}"
 
 
@@ -90,9 +107,13 @@ def tallies(view: StudyView, themes: Themes) -> list[Tally]:
     tried: dict[str, list[Try]] = defaultdict(list)
     for each in view.tried:
         moves = {theme.name: (theme.after, theme.before) for theme in themes.get(each.number, ())}
-        for name in places(themes, each):
-            tried[name].append(Try(each, gain_of(view, each), *moves.get(name, ("", ""))))
-    now = values_now(view, themes)
+        names = places(themes, each)
+        for name in names:
+            others = tuple(other for other in names if other != name)
+            move = moves.get(name, ("", ""))
+            tried[name].append(Try(each, gain_of(view, each), *move, others))
+    values = values_now(view, themes)
+    now = {name: resolved_text(value, name, view.best) for name, value in values.items() if value}
     found = [Tally(name, now.get(name, ""), tries) for name, tries in tried.items()]
     return sorted(found, key=lambda tally: (-len(tally.tries), tally.name))
 
@@ -119,10 +140,13 @@ def values_now(view: StudyView, themes: Themes) -> dict[str, str]:
 
 
 def best_by_value(tries: Iterable[Try]) -> dict[str, Try]:
-    """Of each value that a constant was set to, the try that gave most; the first of equals."""
+    """Of each value that a constant was set to, the try that gave most; the first of equals.
+
+    One that changed nothing else goes before: what a joint change gave is not the constant's own.
+    """
     best: dict[str, Try] = {}
     for each in tries:
-        if each.value and (each.value not in best or each.worth > best[each.value].worth):
+        if each.value and (each.value not in best or each.evidence > best[each.value].evidence):
             best[each.value] = each
     return best
 
@@ -141,6 +165,12 @@ def values_text(tries: Iterable[Try]) -> str:
 def value_text(value: str) -> str:
     """A constant's value; a number needs no quotation."""
     return value if isfinite(_order(value)[0]) else span(value, 24)
+
+
+def resolved_text(value: str, name: str, each: Experiment | None) -> str:
+    """A constant's value in an experiment; of `None` what that came to in its run, too."""
+    found = each.resolved.get(name) if each and value == "None" else None
+    return value_text(value) if found is None else f"None ({value_text(repr(found))})"
 
 
 def places(themes: Themes, each: Experiment) -> tuple[str, ...]:
@@ -164,10 +194,10 @@ def described(each: Experiment, limit: int) -> str:
 
 def _outcome(each: Try) -> str:
     if each.gain is None:
-        return str(each.experiment.verdict)
+        return f"{each.experiment.verdict}{each.company}"
     if each.experiment.undone:
-        return f"{signed(each.gain)} {each.experiment.standing}"
-    return f"{signed(each.gain)}{' kept' if each.experiment.is_kept else ''}"
+        return f"{signed(each.gain)} {each.experiment.standing}{each.company}"
+    return f"{signed(each.gain)}{' kept' if each.experiment.is_kept else ''}{each.company}"
 
 
 def _order(value: str) -> tuple[float, str]:

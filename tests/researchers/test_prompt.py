@@ -51,6 +51,17 @@ def test_the_rules_for_an_agent(desk: Desk) -> None:
         assert read_statement(each) == Statement()  # an agent that repeats it has stated nothing
 
 
+def test_the_task_says_what_a_run_has_and_what_is_left(desk: Desk) -> None:
+    text = task(replace(desk, machine="H100, 80 GB", left="12 experiments, 3.2 h", seconds=900.0))
+    assert "- It runs on H100, 80 GB." in text
+    assert "ready to train 10 minutes after its start" in text
+    assert "80% of the machine's memory" in text
+    assert "- You have 15 minutes for this proposal." in text
+    assert "- Left of the study: 12 experiments, 3.2 h." in text
+    assert "Left of" not in task(desk)
+    assert "200 uses of tools are the most" in prompt(desk, 200)
+
+
 def test_a_long_locked_file_is_not_to_be_read_whole(desk: Desk) -> None:
     assert "locked and long" not in prompt(desk)
     (desk.tree / "prepare.py").write_text("# long\n" * 9000)

@@ -132,7 +132,8 @@ class Acp:
                 visit = Visit(self.name, self.settings, desk, agent, talk, deadline)
                 about = await visit.wait(agent.link.initialize(__version__))
                 session, is_known = await self._open(visit, about)
-                opening = continued(desk) if is_known else prompt(desk)
+                calls = self.settings.tool_calls
+                opening = continued(desk) if is_known else prompt(desk, calls)
                 statement, said = await visit.work(session, opening + again)
         except Troubled as error:
             self._spoil(desk, self._words(error, desk))

@@ -44,10 +44,15 @@ _MOST_REFUSED = 5
 _MOST_SAID = 600  # characters of an agent's words that are given back to it
 
 
-def prompt(desk: Desk) -> str:
-    """The whole text for an agent that edits files itself."""
+def prompt(desk: Desk, tool_calls: int | None = None) -> str:
+    """The whole text for an agent that edits files itself, with so many calls of its tools."""
     tools = _TOOLS.format(train=" ".join(desk.program.commands.train), long=_long(desk))
-    return "\n\n".join((task(desk), tools, STATEMENT)) + "\n"
+    most = (
+        f"\n- {tool_calls} uses of tools are the most; after that you are stopped."
+        if tool_calls
+        else ""
+    )
+    return "\n\n".join((task(desk), tools + most, STATEMENT)) + "\n"
 
 
 def _long(desk: Desk) -> str:
@@ -92,6 +97,7 @@ def task(desk: Desk) -> str:
         "or nothing, is refused; so is one that equals an earlier one but for its formatting.",
         f"- One run trains for {duration(program.budget_seconds, UNITS)}, whatever you change, so "
         "that what is faster learns more.",
+        *_limits(desk),
     )
     return "\n".join(
         (
@@ -106,6 +112,20 @@ def task(desk: Desk) -> str:
             *_from_the_person(desk),
         )
     )
+
+
+def _limits(desk: Desk) -> list[str]:
+    """What a run has, and what the study still has."""
+    limits, gb = desk.program.limits, 2**30
+    memory = f"{limits.memory_bytes / gb:.3g} GB" if limits.memory_bytes else "80%"
+    startup = duration(limits.startup_seconds, UNITS)
+    lines = [f"- It runs on {clean_line(desk.machine, 200)}."] if desk.machine else []
+    lines.append(
+        f"- It must be ready to train {startup} after its start, compiling included, and may take "
+        f"{memory} of the machine's memory."
+    )
+    lines.append(f"- You have {duration(desk.seconds, UNITS)} for this proposal.")
+    return [*lines, f"- Left of the study: {desk.left}."] if desk.left else lines
 
 
 def _from_the_person(desk: Desk) -> list[str]:
