@@ -457,7 +457,7 @@ def test_the_page_says_what_the_best_took_and_what_must_be_beaten() -> None:
     page = summary((BASELINE, best), {}, LOWER)
     assert (
         "A run of the best: 450 steps, 1,200,000 tokens (4,000 a second), 7,100,000 parameters, "
-        "2 GB of memory at most.\n" in page
+        "2,048 MB of memory at most.\n" in page
     )
     assert "a change must beat its mean by more than 0.0050 in a first run, then again on" in page
     assert "score better in one run" in summary((BASELINE, best), {}, LOWER, rule=Greedy())

@@ -27,7 +27,7 @@ from autoresearch.tally import (
 )
 from autoresearch.text import numbered
 from autoresearch.troubles import PAST, troubles
-from autoresearch.view import StudyView, has_score, memory_gb, run_scores, score_of, spread_of
+from autoresearch.view import StudyView, has_score, run_scores, score_of, spread_of
 
 DEAD_AFTER = 3  # tries without a keep
 LATEST = 20
@@ -114,12 +114,12 @@ def _effort(each: Experiment) -> str:
     tokens, seconds = known.get("tokens", 0.0), known.get("training_seconds", 0.0)
     speed = f" ({tokens / seconds:,.0f} a second)" if tokens and seconds else ""
     said = (
-        f"{known.get('num_steps', 0.0):,.0f} steps",
-        f"{tokens:,.0f} tokens{speed}",
-        f"{known.get('num_params', 0.0):,.0f} parameters",
-        f"{memory_gb(each):.3g} GB of memory at most",
+        (known.get("num_steps"), "{:,.0f} steps"),
+        (tokens, f"{{:,.0f}} tokens{speed}"),
+        (known.get("num_params"), "{:,.0f} parameters"),
+        (known.get("peak_memory_mb"), "{:,.0f} MB of memory at most"),
     )
-    return ", ".join(words for words in said if words[0] != "0")
+    return ", ".join(words.format(value) for value, words in said if value)
 
 
 # What worked, and what nearly did

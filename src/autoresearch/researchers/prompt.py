@@ -94,7 +94,8 @@ def task(desk: Desk) -> str:
         f"- You start from the files of experiment {_named(desk.parent, program)}; yours is "
         f"number {desk.number}.",
         f"- Edit only {_names(program.editable)}.{locked} A proposal that changes any other file, "
-        "or nothing, is refused; so is one that equals an earlier one but for its formatting.",
+        "or nothing, is refused; so is one that equals an earlier one but for its formatting, or "
+        "that is no Python any more.",
         f"- One run trains for {duration(program.budget_seconds, UNITS)}, whatever you change, so "
         "that what is faster learns more.",
         *_limits(desk),
