@@ -36,6 +36,7 @@ def rows(autoresearch: Call, lab: Path, *words: str) -> list[dict[str, object]]:
 def test_a_study_runs_resumes_and_ends(tiny_lab: Path, autoresearch: Call) -> None:
     first = autoresearch(tiny_lab, "run", "--experiments", "2", "--tag", "night")
     assert "New study night" in first.stdout
+    assert "knobs turns 2 constants of train.py: X, Y\n" in first.stdout
     assert "2 experiments are done" in first.stdout
     more = autoresearch(tiny_lab, "run", "--experiments", "4", "--tag", "night")
     assert "Resuming study night" in more.stdout

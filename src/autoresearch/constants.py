@@ -69,6 +69,14 @@ def find_constants(
     return found
 
 
+def left_open(source: str) -> list[str]:
+    """The constants that are written `None`. SyntaxError if it is no Python."""
+    nodes = _assignments(parse(source.removeprefix(_BOM)))
+    return [
+        name for name, node, _ in nodes if isinstance(node, ast.Constant) and node.value is None
+    ]
+
+
 def rewrite(
     source: str, texts: Mapping[str, str], resolved: Mapping[str, Scalar] | None = None
 ) -> str:

@@ -156,7 +156,9 @@ def run_study(
     click.echo(terminal.opening_line(opened.is_new, tag, opened.program, limits))
     click.echo(terminal.trust_line(opened.row.keep_rule, study.tier))
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
-        for line in check(study.researcher, Path(folder)):
+        head = study.best() or study.experiments()[0]
+        tree = lab.lay_out(head.commit or "HEAD", Path(folder, "desk"), opened.program.editable)
+        for line in check(study.researcher, tree):
             click.echo(clean_line(line, 300))
     prepare_first(study)
     with telling(herald):

@@ -4,7 +4,7 @@ import pytest
 
 from autoresearch.constants import Constant, find_constants
 from autoresearch.literals import Scalar
-from autoresearch.researchers.hints import is_idle, space_of
+from autoresearch.researchers.hints import is_idle, misread, space_of
 from autoresearch.researchers.space import Choice, Range, Scale, Space
 
 
@@ -31,6 +31,9 @@ def space(line: str, start: Scalar | None = None) -> Space | None:
         ("A = 'a,b'  # one of: 'a,b', \"c or d\"", ("a,b", "c or d")),
         ("SEED = 1  # one of: 1, 2", (1, 2)),
         ("A = 1  # one of: 1, 1, 2, 2.5, x, True", (1, 2)),
+        ("A = 4  # one of: 2 | 4 | 8", (2, 4, 8)),
+        ("A = 4  # choices: [2, 4, 8]", (2, 4, 8)),
+        ("A = 'a'  # options: a, b", ("a", "b")),
         ("A = False", (False, True)),
     ],
 )
@@ -45,6 +48,12 @@ def test_choices(line: str, choices: tuple[Scalar, ...]) -> None:
         ("A = 0.02  # range: 0.001 to 0.1", Range(Scale.LINEAR, 0.001, 0.1)),
         ("A = 0.02  # range: 0.001 to 0.1, log", Range(Scale.LOG, 0.001, 0.1)),
         ("A = 0.02  # rate (range: 1e-3 to 0.1 log).", Range(Scale.LOG, 0.001, 0.1)),
+        ("A = 0.02  # range: 0.001..0.1, log", Range(Scale.LOG, 0.001, 0.1)),
+        ("A = 0.02  # range: [1e-3, .1] (log)", Range(Scale.LOG, 0.001, 0.1)),
+        ("A = 0.02  # range 0.001 to 0.1; the rate", Range(Scale.LINEAR, 0.001, 0.1)),
+        ("A = 0.02  # range: 0.001 - 0.1", Range(Scale.LINEAR, 0.001, 0.1)),
+        ("A = 2**14  # range: 2**12..2**16", Range(Scale.POWER, 12, 16)),
+        ("SEED = 3  # range: 1 to 20", Range(Scale.WHOLE, 1, 20)),
         ("A = 0.0  # range: 0 to 1, log", Range(Scale.LINEAR, 0.0, 1.0)),
         ("A = -1.0  # range: -3 to -0.5.", Range(Scale.LINEAR, -3.0, -0.5)),
         ("A = 7  # range: 1 to 20", Range(Scale.WHOLE, 1, 20)),
@@ -82,6 +91,8 @@ def test_hinted_ranges(line: str, expected: Range) -> None:
         ("FINAL_FRAC = 1.0", Range(Scale.LINEAR, 0.25, 1.0)),
         ("MLP_RATIO = 2.0", Range(Scale.LOG, 0.5, 8.0)),
         ("MOMENTUM = 0.875", Range(Scale.NEAR_ONE, 0.03125, 0.5)),
+        ("EMA_DECAY = 0.9375", Range(Scale.NEAR_ONE, 0.015625, 0.25)),
+        ("VALUE_EVERY = 2", Range(Scale.WHOLE, 1, 4)),
         ("BATCH = 64", Range(Scale.POWER, 4, 8)),
         ("HEADS = 4", Range(Scale.POWER, 1, 3)),
         ("DEPTH = 8", Range(Scale.WHOLE, 4, 16)),
@@ -106,6 +117,11 @@ def test_inferred_ranges(line: str, expected: Range) -> None:
         "LR = 0.02  # the rate; fixed, by law; range: 0 to 1",
         "SEED = 1337",
         "DATA_SEED = 3",
+        "NUM_CLASSES = 10",
+        "VOCAB_SIZE = 50304",
+        "LOG_EVERY = 100",
+        "EVAL_INTERVAL = 100",
+        "NUM_WORKERS = 2",
         "NAME = 'gpt'",
         "PATH = '/tmp/x'",
         "WINDOW = -1",
@@ -173,7 +189,14 @@ def test_a_start_that_no_longer_fits_is_forgotten(line: str, start: Scalar) -> N
         ("if DEPTH < 1.5", False),
         ("if SHARE > 0.25", True),
         ("if IS_ON > 0", False),
+        ("if IS_ON", False),
+        ("range: 1 to 2; if IS_OFF", True),
+        ("if DEPTH", False),
+        ('if KIND == "deep"', False),
+        ("if KIND != deep; fixed", True),
+        ("if KIND == wide", True),
         ("if KIND > 1", False),
+        ("if DEPTH > 1 and IS_ON", False),
         ("if NOTHING > 1", False),
         ("if DEPTH > x", False),
         ("what it does if DEPTH > 1", False),
@@ -182,5 +205,30 @@ def test_a_start_that_no_longer_fits_is_forgotten(line: str, start: Scalar) -> N
 def test_what_changes_nothing_now_is_idle(hint: str, expected: bool) -> None:
     values: dict[str, Scalar] = {"DEPTH": 1, "SHARE": 0.25, "IS_ON": True, "KIND": "deep"}
     found = constant(f"A = 2  # {hint}")
-    assert is_idle(found, values) is expected
-    assert space_of(found, 2) is not None
+    assert is_idle(found, {**values, "IS_OFF": False}) is expected
+    assert space_of(found, 2) is not None or "fixed" in hint
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("A = 0.02  # range: low to high", "A: `range: low to high` is not understood"),
+        ("A = 0.02  # range: 0.1 to 0.001", "is not understood: write `range: 0.001 to 0.1, log`"),
+        ("A = 0  # range: 0 to 0.3", "leaves one value: a whole number, as it is written"),
+        ("A = 4  # one of: 2, None", "`None` is no choice: it must be a whole number, as now"),
+        ("A = 4  # choices:", "is not understood"),
+        (
+            "A = 4  # range: 2 to 8; if N > 1 and FLAG",
+            "write `if DEPTH > 1`, and nothing behind it",
+        ),
+        ("A = 'a'  # range: 1 to 2", "is not understood"),
+        ("A = 0.02  # range: 0.001..0.1; if IS_ON", ""),
+        ("A = 4  # one of: 2, 4 or 8. ", ""),
+        ("A = 4  # fixed; range: x to y", ""),
+        ("A = 4  # a wide range of values; if in doubt, leave it", ""),
+        ("A = 4", ""),
+    ],
+)
+def test_a_hint_that_cannot_be_read_is_said(line: str, words: str) -> None:
+    said = misread(constant(line))
+    assert words in said if words else said == ""

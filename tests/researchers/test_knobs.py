@@ -446,3 +446,21 @@ def test_the_real_script_has_knobs_and_every_proposal_still_parses(tmp_path: Pat
         experiment = night.step(Knobs())
         compile(night.sources[-1], "train.py", "exec")
         assert restored(night.sources[-1], experiment.description) == night.source
+
+
+def test_in_the_evening_it_says_what_it_turns_and_what_it_cannot_read(tmp_path: Path) -> None:
+    assert Knobs().check(tmp_path) == []
+    lines = [f"K{n} = {n}.5" for n in range(10)]
+    lines += ["A = None", "B = 0.1  # range: a lot", "C = 'x'", "D = 3  # fixed"]
+    (tmp_path / "src").mkdir()
+    (tmp_path / "broken.py").write_text("def (")
+    (tmp_path / "src" / "train.py").write_text("\n".join(lines))
+    turned, unread = Knobs().check(tmp_path)
+    assert turned == (
+        "knobs turns 11 constants of train.py: K0, K1, K2, K3, K4, K5, K6, K7 and 3 more; "
+        "1 written None, and turned where a run tells what they came to"
+    )
+    assert unread == (
+        "knobs: a hint is left out: B: `range: a lot` is not understood: "
+        "write `range: 0.001 to 0.1, log`"
+    )

@@ -129,7 +129,7 @@ class Checked(Protocol):
     """A researcher that can say in the evening whether it will be able to work in the night."""
 
     def check(self, tree: Path) -> list[str]:
-        """Try it once, in an empty folder: what a person should know, in lines.
+        """Try it once, in a folder with the editable files: what a person should know, in lines.
 
         Raises UserError, with what to do, when it will never work as things stand.
         """

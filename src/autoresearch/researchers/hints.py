@@ -8,10 +8,15 @@
     NGRAM_LR = 0.1      # range: 0.02 to 0.5, log; if NGRAM_ROWS > 0
 
 The last leaves a constant alone where it changes nothing: as long as another, compared with a
-number, is not so. Without a hint a constant is searched around the value that it had when the study
-began, so that the space stays the same while the incumbent moves: positive floats over a factor of
-16, shares (ratio, dropout, momentum, ...) inside [0, 1), powers of two by their exponent, other
-integers over a factor of 4, bools both ways. Strings, seeds and negative integers are left alone.
+number or a word, is not so (`if IS_DEEP`: as long as that is off). `choices: 2 | 4 | 8`,
+`range: [0.001, 0.1]` and `range: 0.001..0.1` are understood, too.
+
+Without a hint a constant is searched around the value that it had when the study began, so that the
+space stays the same while the incumbent moves: positive floats over a factor of 16, shares (ratio,
+dropout, momentum, ...) inside [0, 1), whatever lies in [0.9, 1) by its distance from 1, powers of
+two by their exponent, other integers over a factor of 4, bools both ways. Strings, negative
+integers, and names that tell of no model are left alone: seeds, classes, vocabulary, workers, how
+often something is logged.
 """
 
 import math
@@ -25,18 +30,33 @@ from autoresearch.literals import Scalar, evaluate, is_power_of_two
 from autoresearch.researchers.space import Choice, Range, Scale, Space
 
 _FIXED = re.compile(r"(?:^|[;,.(])\s*fixed\b", re.IGNORECASE)
-_ONE_OF = re.compile(r"\bone of:([^;)]+)", re.IGNORECASE)
-_RANGE = re.compile(r"\brange:\s*(\S+)\s+to\s+([^\s,;)]+)(\s*,?\s*log\b)?", re.IGNORECASE)
+_ONE_OF = re.compile(r"\b(?:one of|choices|options):([^;)]+)", re.IGNORECASE)
+_PLAIN = r"[-+]?(?:\d[\d_]*\*\*\d+|(?:\d[\d_]*(?:\.(?!\.)\d*)?|\.\d+)(?:e[-+]?\d+)?)"
+_LOG = r"(\s*[,(]?\s*log\b)?"
+_RANGES = (
+    re.compile(rf"\brange:\s*(\S+)\s+to\s+([^\s,;)]+){_LOG}", re.IGNORECASE),
+    re.compile(
+        rf"\brange:?\s*[\[(]?\s*({_PLAIN})\s*(?:\.\.+|,|to|\s-\s)\s*({_PLAIN})\s*[\])]?{_LOG}",
+        re.IGNORECASE,
+    ),
+)
+_MEANT = re.compile(r"\b(?:range|one of|choices|options):", re.IGNORECASE)
 _POWER = re.compile(r"\bpowers? of (?:2|two)\b", re.IGNORECASE)
 _MULTIPLE = re.compile(r"\bmultiples? of ([1-9]\d*)\b", re.IGNORECASE)
-_CONDITION = re.compile(r"(?:^|[;,.(])\s*if ([A-Z][A-Z0-9_]*) ([<>]=?|[!=]=) (-?[\d.]+)\b")
+_IF = r"(?:^|[;,.(])\s*if ([A-Z][A-Z0-9_]*)\b"
+_CONDITION = re.compile(
+    _IF + r"(?:\s*([<>]=?|[!=]=)\s*(-?\d[\d.]*\b|\w+|'[^']*'|\"[^\"]*\"))?\s*(?:[;,.)]|$)"
+)
 _COMPARED = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
     "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-_ITEM = re.compile(r"""\s*("[^"]*"|'[^']*'|(?:(?!\sor\s)[^,])+)(?:\sor\s)?""")
+_ITEM = re.compile(r"""\s*("[^"]*"|'[^']*'|(?:(?!\sor\s)[^,|])+)(?:\sor\s)?""")
 _BARE_WORD = re.compile(r"[\w.+/-]*\w")
-_LEFT_ALONE = re.compile(r"\b(seeds?|port|version)\b")
+_LEFT_ALONE = re.compile(
+    r"\b(seeds?|port|version|classes|vocab|vocabulary|workers|threads|verbose)\b|"
+    r"\b(log|eval|val|save|print|report|checkpoint)\b.*\b(every|interval|steps?|freq|frequency)\b"
+)
 _COUNT = re.compile(r"\b(depth|layers?|blocks)\b")  # 4 layers may well become 5
 _SHARE = re.compile(r"\b(ratio|frac|fraction|share|betas?\d*|momentum|prob|probability|dropout)\b")
 _TINY = 1e-30  # below it a float counts as zero
@@ -55,7 +75,7 @@ def _space(constant: Constant, start: Scalar) -> Space | None:
     if match := _ONE_OF.search(comment):
         choices = _choices(match[1], value)
         return Choice(choices) if choices else None
-    if isinstance(value, str) or _LEFT_ALONE.search(_words(constant.name)):
+    if isinstance(value, str):
         return None
     if isinstance(value, bool):
         return Choice((False, True))
@@ -63,18 +83,54 @@ def _space(constant: Constant, start: Scalar) -> Space | None:
         start = value
     if constant.unit > 1 and start % constant.unit:
         start = value
-    return _hinted(constant, start) or _inferred(constant, value, start)
+    if hinted := _hinted(constant, start):
+        return hinted
+    is_left = _LEFT_ALONE.search(_words(constant.name))
+    return None if is_left else _inferred(constant, value, start)
+
+
+def misread(constant: Constant) -> str:
+    """What of a constant's hint is not understood, for the person; "" where all is."""
+    comment, name = constant.comment, constant.name
+    if _FIXED.search(comment):
+        return ""
+    if match := _ONE_OF.search(comment):
+        items = [item for item in map(_stripped, _ITEM.findall(match[1])) if item]
+        lost = [item for item in items if _choice(item, constant.value) is None]
+        if lost or not items:
+            shown = lost[0] if lost else match[0]
+            return f"{name}: `{shown}` is no choice: it must be {_kind(constant.value)}, as now"
+    elif _MEANT.search(comment):
+        value = constant.value
+        found = None if isinstance(value, bool | str) else _hinted(constant, value)
+        if found is None:
+            return f"{name}: `{comment}` is not understood: write `range: 0.001 to 0.1, log`"
+        if found.distribution().single():
+            return (
+                f"{name}: `{comment}` leaves one value: {_kind(constant.value)}, as it is written"
+            )
+    if re.search(_IF, comment) and not _CONDITION.search(comment):
+        return f"{name}: `{comment}` is not understood: write `if DEPTH > 1`, and nothing behind it"
+    return ""
+
+
+def _kind(value: Scalar) -> str:
+    kinds = {bool: "True or False", int: "a whole number", float: "a number", str: "a word"}
+    return kinds[type(value)]
 
 
 def is_idle(constant: Constant, values: Mapping[str, Scalar]) -> bool:
     """Whether, with these values of all constants, this one changes nothing, as its hint says."""
     match = _CONDITION.search(constant.comment)
-    if not match:
+    if not match or (here := values.get(match[1])) is None:
         return False
-    here, limit = values.get(match[1]), _number(match[3])
-    if isinstance(here, str | None) or limit is None:
-        return False
-    return not _COMPARED[match[2]](here, limit)
+    if match[2] is None:
+        return here is False
+    if isinstance(here, str):
+        is_equal = here == match[3].strip("'\"")
+        return match[2] in ("==", "!=") and is_equal is (match[2] == "!=")
+    limit = _number(match[3])
+    return limit is not None and not _COMPARED[match[2]](here, limit)
 
 
 def _words(name: str) -> str:
@@ -86,8 +142,12 @@ def _words(name: str) -> str:
 
 def _choices(text: str, value: Scalar) -> tuple[Scalar, ...]:
     """The choices that a hint lists, of the same type as the value, without repetition."""
-    found = (_choice(item.strip().rstrip("."), value) for item in _ITEM.findall(text))
+    found = (_choice(_stripped(item), value) for item in _ITEM.findall(text))
     return tuple({repr(choice): choice for choice in found if choice is not None}.values())
+
+
+def _stripped(item: str) -> str:
+    return item.strip().strip("[]{}(").rstrip(".").strip()
 
 
 def _choice(item: str, value: Scalar) -> Scalar | None:
@@ -106,11 +166,12 @@ def _choice(item: str, value: Scalar) -> Scalar | None:
 
 def _hinted(constant: Constant, start: int | float) -> Range | None:
     """The range that a hint gives, if it gives one that can be understood."""
-    match = _RANGE.search(constant.comment)
-    if not match:
-        return None
-    low, high = _number(match[1]), _number(match[2].rstrip("."))
-    if low is None or high is None:
+    for form in _RANGES:
+        match = form.search(constant.comment)
+        low, high = (_number(match[1]), _number(match[2].rstrip("."))) if match else (None, None)
+        if low is not None and high is not None:
+            break
+    if match is None or low is None or high is None:
         return None
     if isinstance(start, float):
         return _range(Scale.LOG if match[3] and low > 0 else Scale.LINEAR, float(low), float(high))
@@ -157,6 +218,8 @@ def _around(constant: Constant, value: int | float) -> Range | None:
         return Range(Scale.LINEAR, 0.0, 0.1)
     if value < 0:
         return Range(Scale.LINEAR, 2 * value, 0.0)
+    if 0.9 <= value < 1:  # a decay, whatever it is called
+        return _around_share(value)
     says = f"{_words(constant.name)} {constant.comment.lower()}"
     if value <= 1 and _SHARE.search(says):
         return _around_share(value)

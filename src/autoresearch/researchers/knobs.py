@@ -8,6 +8,7 @@ known from the study's history, so that a resumed study goes on as if it had nev
 import random
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,19 +17,20 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import create_trial
 
-from autoresearch.constants import Constant, find_constants, rewrite
+from autoresearch.constants import Constant, find_constants, left_open, rewrite
 from autoresearch.errors import Failed, UserError
 from autoresearch.experiment import Proposal
 from autoresearch.literals import Scalar, literal
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
-from autoresearch.researchers.hints import space_of
+from autoresearch.researchers.hints import misread, space_of
 from autoresearch.researchers.notes import Notes, Values
 from autoresearch.researchers.space import Space
 
 _ASKS = 200  # before the neighbourhood counts as exhausted
 _EAGER = 50  # of these, before they are made at random: TPE may insist on what was tried
 _FIRST = 10  # results that TPE needs to learn from; before, steps are small and random
+_NAMED = 8  # knobs, or hints, that are named in the evening
 _DARING = 0.05  # share of proposals that may repeat what broke: it may have had another cause
 
 
@@ -40,6 +42,15 @@ class Knobs:
             raise UserError(f"the knobs researcher has no mode {mode!r}: write `tpe` or `random`")
         self.mode = mode
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def check(self, tree: Path) -> list[str]:
+        """What it will turn in the scripts of this folder, and which hints it cannot read."""
+        for path in sorted(tree.rglob("*.py")):
+            source = path.read_text(encoding="utf-8", errors="replace")
+            with suppress(SyntaxError):
+                if lines := _told(path.name, find_constants(source), left_open(source)):
+                    return lines
+        return []
 
     def propose(self, desk: Desk) -> Proposal:
         """Edits the first editable script that has knobs. `Failed` when nothing is left to try."""
@@ -60,6 +71,20 @@ class Knobs:
             f"nothing new came to mind: the {len(notes.before)} knobs of {script.path.name} have "
             f"been tried around experiment {desk.parent.number}; widen their ranges or add knobs"
         )
+
+
+def _told(file: str, constants: Mapping[str, Constant], open_ones: Sequence[str]) -> list[str]:
+    """The lines of check() on one script; none for one without knobs."""
+    knobs = [name for name, each in constants.items() if space_of(each, each.value)]
+    if not knobs and not open_ones:
+        return []
+    shown, left = ", ".join(knobs[:_NAMED]), len(knobs) - _NAMED
+    more = f" and {left} more" if left > 0 else ""
+    found = f"knobs turns {len(knobs)} constants of {file}{': ' if knobs else ''}{shown}{more}"
+    if open_ones:
+        found += f"; {len(open_ones)} written None, and turned where a run tells what they came to"
+    wrong = [words for each in constants.values() if (words := misread(each))]
+    return [found, *(f"knobs: a hint is left out: {words}" for words in wrong[:_NAMED])]
 
 
 # --- The script -------------------------------------------------------------------------------
