@@ -20,7 +20,7 @@ from autoresearch import keep, opening, parts, process, sandbox, terminal
 from autoresearch import notify as notifying
 from autoresearch.budget import StudyLimits
 from autoresearch.campaign import Study
-from autoresearch.errors import LabError, StudyError, UserError
+from autoresearch.errors import LabError, StudyError, Unavailable, UserError
 from autoresearch.execution import set_up
 from autoresearch.helm import Stop
 from autoresearch.herald import Herald
@@ -158,7 +158,11 @@ def run_study(
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
         head = study.best() or study.experiments()[0]
         tree = lab.lay_out(head.commit or "HEAD", Path(folder, "desk"), opened.program.editable)
-        for line in check(study.researcher, tree):
+        try:
+            lines = check(study.researcher, tree)
+        except Unavailable as error:
+            raise UserError(f"{error}: nobody else proposes, so begin when it is there") from error
+        for line in lines:
             click.echo(clean_line(line, 300))
     prepare_first(study)
     with telling(herald):

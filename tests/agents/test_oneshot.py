@@ -50,7 +50,9 @@ PLAN: Mapping[int, Sequence[Reply]] = {  # of each experiment the first answer, 
 
 
 def script(request: Request) -> Reply:
-    answers = PLAN[number_of(request) or 0]
+    if (number := number_of(request)) is None:  # the call of the evening
+        return Say("OK")
+    answers = PLAN[number]
     is_told = any(each.role in ("assistant", "tool") for each in request.messages)
     return answers[-1] if is_told else answers[0]
 

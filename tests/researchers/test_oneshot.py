@@ -44,6 +44,7 @@ from autoresearch.testing.scripts import (
     in_order,
 )
 from autoresearch.testing.tiny import PREPARE, TRAIN
+from tests.conftest import Call
 
 ONCE = Usage(INPUT_TOKENS, OUTPUT_TOKENS)
 PATHS = {"openai": "/v1", "anthropic": "", "google": ""}
@@ -289,6 +290,37 @@ def test_nobody_there_is_unavailable(bench: Bench) -> None:
         oneshot = Oneshot(f"openai:m@http://127.0.0.1:{taken.getsockname()[1]}/v1")
         with pytest.raises(Unavailable, match="cannot be reached"):
             oneshot.propose(bench.desk())
+
+
+def test_in_the_evening_a_wrong_key_model_or_address_is_refused(tmp_path: Path) -> None:
+    for status in (401, 403, 404):
+        served = serving(Refuse(status, "not for you"))
+        with served as (_, oneshot), pytest.raises(UserError, match="not for you") as caught:
+            oneshot.check(tmp_path)
+        assert "check the model's name and its key" in str(caught.value)
+    with serving(Refuse(429, "slow down"), Refuse(500, "boom"), Say("OK")) as (server, oneshot):
+        for words in ("slow down", "boom"):
+            (line,) = oneshot.check(tmp_path)
+            assert "is asked again at night" in line
+            assert words in line
+        assert oneshot.check(tmp_path)[0].endswith(" answers")
+        assert len(server.requests) == 3
+        assert not server.requests[2].tools
+
+
+def test_nobody_there_in_the_evening_is_said_and_others_work_without(
+    tiny_lab: Path, autoresearch: Call
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        spec = f"oneshot: openai:m@http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        words = ("run", "--tag", "t", "--experiments", "1", "--researcher")
+        done = autoresearch(tiny_lab, *words, spec, code=2)
+        assert "cannot be reached" in done.stderr
+        assert "begin when it is there" in done.stderr
+        assert "trying" not in done.stdout
+        mixed = autoresearch(tiny_lab, *words, f"mix: {spec} 1% + knobs 99%")
+        assert "is asked again at night: openai:m@" in mixed.stdout
 
 
 def test_a_stall_ends_with_the_time_of_a_proposal(bench: Bench) -> None:

@@ -131,10 +131,11 @@ class Checked(Protocol):
     def check(self, tree: Path) -> list[str]:
         """Try it once, in a folder with the editable files: what a person should know, in lines.
 
-        Raises UserError, with what to do, when it will never work as things stand.
+        Raises UserError, with what to do, when it will never work as things stand, and Unavailable
+        when nobody is there who could, which a mix can live with.
         """
 
 
 def check(researcher: Researcher, tree: Path) -> list[str]:
-    """What there is to say of any researcher. Raises UserError."""
+    """What there is to say of any researcher. Raises UserError, Unavailable."""
     return researcher.check(tree) if isinstance(researcher, Checked) else []

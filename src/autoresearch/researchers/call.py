@@ -123,6 +123,18 @@ def _unavailable(endpoint: Endpoint, error: BaseException) -> Unavailable:
     return Unavailable(f"{endpoint} refuses: {_said(error)}", error.retry_after)
 
 
+def is_refused(error: Unavailable) -> bool:
+    """Whether the endpoint is there, and will never serve this model with this key."""
+    cause = error.__cause__
+    is_known = isinstance(cause, ModelHTTPError) and cause.status_code in (401, 403, 404)
+    return is_known or isinstance(cause, ModelAuthenticationError)
+
+
+def is_unheard(error: Unavailable) -> bool:
+    """Whether nobody listens at the endpoint's address."""
+    return isinstance(error.__cause__, ModelConnectionError)
+
+
 def _said(error: BaseException) -> str:
     if isinstance(error, ModelHTTPError):
         return clean_line(f"HTTP {error.status_code}: {_words(error.body)}", 200)

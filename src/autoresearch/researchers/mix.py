@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autoresearch.errors import Failed, UserError
+from autoresearch.errors import Failed, Unavailable, UserError
 from autoresearch.experiment import Experiment, Proposal
 from autoresearch.researchers.base import Desk, Researcher, check, listens
 
@@ -48,7 +48,13 @@ class Mix:
         return any(listens(researcher) for _, researcher in self.parts)
 
     def check(self, tree: Path) -> list[str]:
-        return [line for _, researcher in self.parts for line in check(researcher, tree)]
+        lines = []
+        for part, researcher in self.parts:
+            try:
+                lines += check(researcher, tree)
+            except Unavailable as error:
+                lines.append(f"{part.name} is asked again at night: {error}")
+        return lines
 
     def propose(self, desk: Desk) -> Proposal:
         names = [part.name for part, _ in self.parts]

@@ -17,14 +17,17 @@ import asyncio
 import json
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
-from autoresearch.errors import Failed
-from autoresearch.experiment import Proposal
+from autoresearch.errors import Failed, Unavailable, UserError
+from autoresearch.experiment import Experiment, Proposal
+from autoresearch.program import Program
 from autoresearch.researchers.answer import (
     ANSWER_CHARACTERS,
     Answer,
@@ -33,7 +36,7 @@ from autoresearch.researchers.answer import (
     words_of,
 )
 from autoresearch.researchers.base import Desk
-from autoresearch.researchers.call import Caller, NoTools
+from autoresearch.researchers.call import Caller, NoTools, is_refused, is_unheard
 from autoresearch.researchers.edits import Edit, Unfit, apply, plain_name
 from autoresearch.researchers.endpoint import Endpoint
 from autoresearch.researchers.prompt import quotation, task
@@ -42,9 +45,12 @@ from autoresearch.researchers.signatures import outline, uses_of
 from autoresearch.researchers.statement import Statement, to_proposal
 from autoresearch.text import clean_line
 
+T = TypeVar("T")
+
 EDITABLE_CHARACTERS = 200_000
 HISTORY_CHARACTERS = 20_000
 LOCKED_CHARACTERS = 12_000
+CHECK_SECONDS = 60.0  # for a few words; a local server may load its model first
 TOOL = "propose_change"
 
 _HOW = """\
@@ -73,11 +79,32 @@ class Oneshot:
         self._endpoint = Endpoint.parse(model)
         self._has_tools = True  # until the endpoint says otherwise
 
+    def check(self, tree: Path) -> list[str]:
+        """One call of a few words: a wrong key, model or address shows now, not at night.
+
+        Raises Unavailable where nobody listens, which only matters to who has nobody else.
+        """
+        desk = Desk(tree, Program(), (), Experiment(0, None, ""), 1, 0, seconds=CHECK_SECONDS)
+        try:
+            _run(self._greet(desk))
+        except Unavailable as error:
+            if is_refused(error):
+                raise UserError(f"oneshot: {error}: check the model's name and its key") from error
+            if is_unheard(error):
+                raise
+            return [f"{self._endpoint} gives no answer yet, and is asked again at night: {error}"]
+        return [f"{self._endpoint} answers"]
+
+    async def _greet(self, desk: Desk) -> None:
+        ends_at = time.monotonic() + desk.seconds
+        async with self._endpoint.client(desk.seconds) as client:
+            caller = Caller(self._endpoint, self._endpoint.model(client), desk, ends_at)
+            hello = ModelRequest([UserPromptPart("Answer with the word OK.")])
+            await caller.call([hello], ModelRequestParameters())
+
     def propose(self, desk: Desk) -> Proposal:
         """Edits the editable files as the model says. Raises Failed, Unavailable."""
-        with warnings.catch_warnings():  # of libraries, which would reach the terminal
-            warnings.simplefilter("ignore")
-            return asyncio.run(self._propose(desk))
+        return _run(self._propose(desk))
 
     async def _propose(self, desk: Desk) -> Proposal:
         files, ends_at = _editable(desk), time.monotonic() + desk.seconds
@@ -112,6 +139,12 @@ class Oneshot:
         said = "\n".join(words_of(answer)) or "(nothing)"
         desk.ledger.talk(f"\n## {self._endpoint} answers\n{said[:ANSWER_CHARACTERS]}\n")
         return answer
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    with warnings.catch_warnings():  # of libraries, which would reach the terminal
+        warnings.simplefilter("ignore")
+        return asyncio.run(work)
 
 
 # --- What the model is shown ------------------------------------------------------------------
