@@ -274,8 +274,16 @@ def test_a_loop_of_tools_is_ended(desk: Desk, book: Book) -> None:
         agent("loop", settings=few).propose(desk)
     with pytest.raises(Failed, match="used tools more than 20 times; it changed nothing"):
         agent("mute-loop", settings=few).propose(desk)
+    for words in (("ask-loop",), ("ask-loop", "files")):
+        with pytest.raises(Failed, match="used tools more than 20 times; it changed nothing"):
+            agent(*words, settings=few).propose(desk)
     assert agent("loop", "edit", settings=few).propose(desk).description == "RATE from 1.0 to 1.5"
-    assert len(book.noted("broken-off")) == 3
+    assert len(book.noted("broken-off")) == 5
+
+
+@pytest.mark.parametrize("words", [("odd-end",), ("odd-end", "whatever_new")])
+def test_an_end_that_nobody_knows_is_an_end(desk: Desk, words: Sequence[str]) -> None:
+    assert agent(*words).propose(desk).description == "RATE from 1.0 to 1.5"
 
 
 @pytest.mark.parametrize("words", [("flood",), ("big-line", "5"), ("big-line", "17")])

@@ -143,8 +143,7 @@ class Link:
         result = await self._ask(
             "session_prompt", sessionId=session, prompt=[{"type": "text", "text": text}]
         )
-        said = _model(PromptResponse, result)
-        return Answer(said.stop_reason, *_usage(said))
+        return _ended(result)
 
     async def cancel(self, session: str) -> None:
         """Ask it to stop what it does; the prompt then ends as `cancelled`."""
@@ -172,6 +171,8 @@ class Link:
     # what the agent says and asks
 
     async def _handle(self, method: str, params: Any, is_notification: bool) -> Any:
+        if not is_notification:
+            self._host.asked()
         try:
             return self._answer(method, params)
         except (RequestError, Refused, ValidationError) as error:
@@ -260,6 +261,17 @@ def _model(kind: Any, result: Any) -> Any:
         return kind.model_validate(result)
     except ValidationError as error:
         raise AgentError(f"its answer is no {kind.__name__}", 0) from error
+
+
+def _ended(result: object) -> Answer:
+    """How a prompt ended: whatever an agent calls its end, what it did until then counts."""
+    fields = result if isinstance(result, Mapping) else {}
+    known = {**fields, "stopReason": "end_turn"}
+    try:
+        said = PromptResponse.model_validate(known)
+    except ValidationError:  # of what it took nothing is known
+        said = PromptResponse(stop_reason="end_turn")
+    return Answer(*_usage(said))
 
 
 def _words(error: RequestError) -> str:

@@ -41,9 +41,8 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a prompt ended, and what it took as far as the agent says."""
+    """A prompt has ended: what it took, as far as the agent says."""
 
-    stop: str  # end_turn, max_tokens, max_turn_requests, refusal, cancelled
     usage: Usage | None = None
     model: str = ""
 
@@ -53,6 +52,9 @@ class Host(Protocol):
 
     def heard(self) -> None:
         """Something came, whatever it is."""
+
+    def asked(self) -> None:
+        """It asks for something, whatever it is."""
 
     def said(self, text: str) -> None:
         """A piece of a message."""

@@ -24,7 +24,7 @@ MOST_SAID = 4 * 2**20  # characters of messages and thoughts in one proposal
 MOST_NOTES = 20  # of one kind in one proposal
 MOST_TOLD = 2**53  # JSON and every reader of it hold such a number
 LONGEST_SESSION = 1000  # characters of its id
-COUNTS_PER_CALL = 5  # an agent that tells its tokens more often than so uses tools without a word
+SIGNS_PER_CALL = 5  # who asks, or tells its tokens, more often than so uses tools without a word
 
 
 class Trouble(Enum):
@@ -139,6 +139,7 @@ class Conversation:
     _last_heard: float = 0.0
     _calls: int = 0
     _counts: int = 0
+    _asked: int = 0
     _characters: int = 0
     _turn: list[str] = field(default_factory=list)  # pieces of this turn's messages
     _message: list[str] = field(default_factory=list)  # pieces of the last one
@@ -186,7 +187,8 @@ class Conversation:
 
     def trouble(self, idle_seconds: float) -> Trouble | None:
         """What is wrong with how it works, if anything."""
-        if self._calls > self.tool_calls or self._counts > COUNTS_PER_CALL * self.tool_calls:
+        signs = max(self._counts, self._asked)
+        if self._calls > self.tool_calls or signs > SIGNS_PER_CALL * self.tool_calls:
             return Trouble.LOOP
         if self._characters > MOST_SAID:
             return Trouble.FLOOD
@@ -198,6 +200,9 @@ class Conversation:
 
     def heard(self) -> None:
         self._last_heard = self.clock()
+
+    def asked(self) -> None:
+        self._asked += 1
 
     def said(self, text: str) -> None:
         self._characters += len(text)

@@ -192,6 +192,23 @@ def mute_loop(agent: Agent) -> str:
     return "cancelled"
 
 
+def ask_loop(agent: Agent) -> str:
+    """Asks without end, for a permission or, if the argument says so, for a file."""
+    call = agent.tool("execute", "Run", rawInput={"command": "rm -rf /"})
+    while not agent.is_cancelled:
+        if agent.argument:
+            agent.ask("fs/read_text_file", path=str(agent.cwd / "train.py"))
+        else:
+            agent.may(call)
+    return "cancelled"
+
+
+def odd_end(agent: Agent) -> str | None:
+    """Edits, and ends its turn with a reason that nobody knows, the argument or none at all."""
+    edit(agent)
+    return agent.argument or None
+
+
 def flood(agent: Agent) -> str:
     """Talks without end."""
     while not agent.is_cancelled:
@@ -281,12 +298,12 @@ def mute(agent: Agent) -> str:
     return stop(agent)
 
 
-BEHAVIOURS: dict[str, Callable[[Agent], str]] = {
+BEHAVIOURS: dict[str, Callable[[Agent], str | None]] = {
     each.__name__.replace("_", "-"): each
     for each in (
         *(edit, question, stop, silent, locked, locked_unasked, outside, client_files),
-        *(permissions, usage, hang, die, loop, mute_loop, flood, big_line, noise, limited),
-        *(error_text, deaf, escape, report, closed, mute),
+        *(permissions, usage, hang, die, loop, mute_loop, ask_loop, odd_end, flood, big_line),
+        *(noise, limited, error_text, deaf, escape, report, closed, mute),
     )
 }
 
