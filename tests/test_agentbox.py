@@ -255,6 +255,20 @@ def test_what_is_withheld_is_masked_in_every_library_that_is_shown(desk: Path, h
     )
 
 
+def test_the_python_of_the_runs_is_there_to_check_an_edit(desk: Path, home: Path) -> None:
+    venv = home / "lab" / ".venv"
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", venv], check=True)
+    python = venv / "bin" / "python"
+    box = the_box(desk, programs=(python,))
+    (desk / "place").write_text(str(python))  # a path in the command itself would be shown
+    code = "$(cat place) -m py_compile train.py; echo $?; ls -A ../../../.."
+    (desk / "train.py").write_text("X = 1\n")
+    assert call(["sh", "-c", code], box).split() == ["0", ".autoresearch", ".venv"]
+    (desk / "train.py").write_text("def (")
+    assert call(["sh", "-c", code], box).split()[0] == "1"
+    assert call(["sh", "-c", "echo ok"], the_box(desk, programs=(venv / "gone",))) == "ok"
+
+
 def test_links_that_an_agent_left_lead_nowhere_the_next_time(desk: Path, home: Path) -> None:
     config = home / ".agent"
     config.mkdir()

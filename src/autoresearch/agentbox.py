@@ -71,6 +71,7 @@ class AgentBox:
     frozen: tuple[Path, ...] = ()  # files and folders in the tree that cannot be written
     writable: tuple[Path, ...] = ()  # its configuration folders, made if missing; its scratch
     readable: tuple[Path, ...] = ()  # what was granted, and what of its program nobody can find
+    programs: tuple[Path, ...] = ()  # shown with all that they need, beside the agent's own
     hidden: tuple[Path, ...] = ()  # is masked wherever it would be seen, and its copies are
 
 
@@ -90,7 +91,8 @@ def enclose(argv: Sequence[str], box: AgentBox) -> list[str]:
             ) from error
     own = (box.tree, *box.writable)
     named = [each for each in named_files(argv[1:]) if not is_below(each, own)]
-    return [*bubblewrap(box, (program, *named)), str(program), *argv[1:]]
+    programs = (program, *named, *(each for each in box.programs if each.is_file()))
+    return [*bubblewrap(box, programs), str(program), *argv[1:]]
 
 
 def located(name: str) -> Path:

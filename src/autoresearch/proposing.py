@@ -68,6 +68,7 @@ def desk_in(study: Study, workspace: Workspace, experiment: Experiment, idea: Wo
         objection=workspace.objection,
         scratch=scratch,
         seconds=min(program.limits.proposal_seconds, limits.seconds_left(history, waited)),
+        python=study.python,
         machine=in_short(study.store.study(study.tag).machine),
         left=limits.left(history, used_by(study.store, study.tag), waited),
     )  # fmt: skip

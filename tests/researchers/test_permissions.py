@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,31 @@ def test_what_is_not(policy: Policy, asked: ToolCall) -> None:
 )
 def test_lines_of_shell_that_do_more_than_read(line: str) -> None:
     assert not is_reading(line)
+
+
+IN_A_BOX = (
+    *("cat history/*.md", "find . -name '*.py'", "grep -r x . 2>/dev/null | sort", "git diff"),
+    *("nproc", "python -m py_compile train.py", "python - <<'E'\nimport train\nE", "echo 'un"),
+    *("sed -i s/1/2/ train.py", "bash -lc 'for f in *; do wc $f; done'", "echo " + "x" * 5000),
+)
+NOT_EVEN_THERE = (
+    *("python train.py", "python3 train.py | tail", "ls && /venv/bin/python train.py --fast"),
+    *("bash -lc 'X=1 python train.py'", "curl https://x", "python -m pip install x", "ls; wget x"),
+)
+
+
+@pytest.mark.parametrize("line", IN_A_BOX)
+def test_in_a_box_commands_are_allowed(policy: Policy, line: str) -> None:
+    boxed = replace(policy, boxed=True, train=("python", "train.py"))
+    assert boxed.refusal(call("execute", command=line)) == ""
+
+
+@pytest.mark.parametrize("line", NOT_EVEN_THERE)
+def test_but_neither_training_nor_fetching(policy: Policy, line: str) -> None:
+    boxed = replace(policy, boxed=True, train=("python", "train.py"))
+    assert boxed.refusal(call("execute", command=line))
+    assert boxed.refusal(call("edit", "prepare.py"))
+    assert boxed.refusal(call("fetch"))
 
 
 def test_paths_that_lead_outside_are_told(policy: Policy, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
 from autoresearch.researchers.prompt import (
     ask_for_statement,
+    commands,
     continued,
     nudge,
     prompt,
@@ -59,7 +60,10 @@ def test_the_task_says_what_a_run_has_and_what_is_left(desk: Desk) -> None:
     assert "- You have 15 minutes for this proposal." in text
     assert "- Left of the study: 12 experiments, 3.2 h." in text
     assert "Left of" not in task(desk)
-    assert "200 uses of tools are the most" in prompt(desk, 200)
+    assert "behind.\n- Be brief.\n\nYou work alone" in prompt(desk, "Be brief.")
+    boxed = commands(replace(desk, python="/lab/python"), is_boxed=True)
+    assert "`/lab/python -m py_compile train.py model.py`" in boxed
+    assert "only those that print files" in commands(desk, is_boxed=False)
 
 
 def test_a_long_locked_file_is_not_to_be_read_whole(desk: Desk) -> None:

@@ -36,7 +36,7 @@ from autoresearch.researchers.boxed import Hold
 from autoresearch.researchers.outage import SIGNED_OUT, outage_of
 from autoresearch.researchers.permissions import Policy
 from autoresearch.researchers.presets import Preset, agent_environment, check_installed
-from autoresearch.researchers.prompt import AGAIN, continued, prompt
+from autoresearch.researchers.prompt import AGAIN, commands, continued, prompt
 from autoresearch.researchers.settings import Settings
 from autoresearch.researchers.statement import to_proposal
 from autoresearch.researchers.turn import Conversation, Meter, Trouble
@@ -123,7 +123,11 @@ class Acp:
 
     async def _live(self, desk: Desk, deadline: float, again: str) -> Proposal:
         """One process, from its start to a proposal."""
-        policy = Policy(desk.tree, desk.program.editable, self._readable())
+        is_boxed = not self._hold.unboxed_because
+        policy = Policy(
+            desk.tree, desk.program.editable, self._readable(),
+            is_boxed, desk.program.commands.train,
+        )  # fmt: skip
         talk = Conversation(desk.ledger, policy, self._meter, self.settings.tool_calls)
         about = About()
         argv = self._hold.at_night(self.preset.command, desk)
@@ -132,8 +136,11 @@ class Acp:
                 visit = Visit(self.name, self.settings, desk, agent, talk, deadline)
                 about = await visit.wait(agent.link.initialize(__version__))
                 session, is_known = await self._open(visit, about)
-                calls = self.settings.tool_calls
-                opening = continued(desk) if is_known else prompt(desk, calls)
+                most = (
+                    f"{self.settings.tool_calls} uses of tools are the most: then you are stopped."
+                )
+                rules = (commands(desk, is_boxed), most)
+                opening = continued(desk) if is_known else prompt(desk, *rules)
                 statement, said = await visit.work(session, opening + again)
         except Troubled as error:
             self._spoil(desk, self._words(error, desk))

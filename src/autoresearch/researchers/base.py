@@ -85,6 +85,7 @@ class Desk:
     seconds: float = 900.0  # the longest that a proposal may take
     notes: tuple[str, ...] = ()  # what the person wants the next proposal to know
     idea: str = ""  # what the person wants this experiment to be
+    python: str = ""  # the interpreter of the runs, shown in an agent's box
     machine: str = ""  # that the runs have: its GPU or processor, and its memory
     left: str = ""  # of the study's limits, this experiment included
     withheld: tuple[Path, ...] = ()  # what nobody may read who edits: held-out text, prepared data

@@ -41,7 +41,8 @@ class Hold:
             return list(argv)
         frozen = tuple(desk.tree / name for name in (*FROZEN, *desk.program.locked))
         granted = (*readable, *self.settings.grants)
-        box = AgentBox(desk.tree, frozen, self.writable, granted, desk.withheld)
+        programs = (Path(desk.python),) if desk.python else ()
+        box = AgentBox(desk.tree, frozen, self.writable, granted, programs, desk.withheld)
         return enclose(argv, box)
 
     def at_night(self, argv: Sequence[str], desk: Desk, *readable: Path) -> list[str]:

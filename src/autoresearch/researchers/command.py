@@ -28,7 +28,7 @@ from autoresearch.researchers.base import Desk, Ledger
 from autoresearch.researchers.boxed import Hold, caps
 from autoresearch.researchers.outage import Outage, outage_of, outage_said
 from autoresearch.researchers.presets import PRESETS, Preset, agent_environment
-from autoresearch.researchers.prompt import nudge, prompt
+from autoresearch.researchers.prompt import commands, nudge, prompt
 from autoresearch.researchers.settings import Settings
 from autoresearch.researchers.statement import read_statement, to_proposal
 from autoresearch.text import clean_line
@@ -96,7 +96,8 @@ class Command:
 
     def propose(self, desk: Desk) -> Proposal:
         deadline = time.monotonic() + desk.seconds
-        text = task = prompt(desk)
+        rules = () if self._hold.unboxed_because else (commands(desk, is_boxed=True),)
+        text = task = prompt(desk, *rules)
         with own_folder(desk) as folder:
             for nudges_left in range(self._settings.nudges, -1, -1):
                 call = self._started(desk, folder, text, deadline)

@@ -25,6 +25,9 @@ SHELLS = frozenset(  # the system's: `./sh` is whatever somebody has put there
     folder + name for folder in ("", "/bin/", "/usr/bin/") for name in ("sh", "bash", "zsh", "dash")
 )
 WRITING_OPTIONS = ("--pre", "--output", "--hostname-bin")  # of readers: rg runs --pre, diff writes
+FETCHERS = frozenset(  # programs that get things from elsewhere
+    ("curl", "wget", "pip", "pip3", "uv", "conda", "npm", "npx", "ssh", "scp", "rsync", "apt-get")
+)
 STEERING = re.compile(r"[`$<>(){}\\\n]|(?<!&)&(?!&)")  # what makes a line of shell more than words
 GLOBBING = re.compile(r"[*?[]")  # outside quotes it is the desk's files that make words of these
 QUOTED = re.compile(r"'[^']*'|\"[^\"\\$`]*\"")  # words that a shell leaves as they are
@@ -61,6 +64,8 @@ class Policy:
     tree: Path
     editable: tuple[str, ...]
     readable: tuple[Path, ...] = ()  # outside the desk: what was granted, and the agent's own
+    boxed: bool = False  # the box holds: any command may be run
+    train: tuple[str, ...] = ()  # but this one, which is the engine's
 
     def refusal(self, call: ToolCall) -> str:
         """Why a tool call is not allowed, or "". A label counts only where nothing contradicts."""
@@ -68,6 +73,8 @@ class Policy:
             return self._refused_command(call.command)
         if call.has_diff or call.kind == "edit":
             return self._refused_edit(call)
+        if call.kind == "execute" and self.boxed:
+            return ""
         if call.kind == "search" or (call.kind == "read" and call.paths):
             outside = self.outside(call)
             return f"{outside} is outside the desk" if outside else ""
@@ -129,12 +136,24 @@ class Policy:
         return self._only_editable(wrong[0]) if wrong else ""
 
     def _refused_command(self, line: str) -> str:
+        if self.boxed:
+            return self._refused_in_box(line)
         if len(line) > LONGEST_COMMAND:
             return f"{TOO_LONG} is not allowed: {len(line):,} characters"
         if not is_reading(line):
             return f"commands that do more than read are not allowed: {line}"
         paths = [each for each in paths_of(line) if self.name_of(each) is None]
         return f"{paths[0]} is outside the desk" if paths else ""
+
+    def _refused_in_box(self, line: str) -> str:
+        """Why not even there: what is trained or fetched is so much time and text lost."""
+        for words in commands_of(line):
+            name, train = Path(words[0]).name, self.train
+            if fetcher := next((each for each in (name, *words[1:3]) if each in FETCHERS), ""):
+                return f"{fetcher} is not allowed: nothing is to be fetched or installed"
+            if train and name.startswith(train[0]) and tuple(words[1 : len(train)]) == train[1:]:
+                return f"training is the engine's, after you: {line}"
+        return ""
 
     def _only_editable(self, path: str) -> str:
         return f"{path} may not be edited, only {', '.join(self.editable)}"
@@ -166,6 +185,26 @@ def is_reading(line: str) -> bool:
     if len(words) == 3 and words[0] in SHELLS and words[1] in ("-c", "-lc"):
         return is_reading(words[2])
     return not STEERING.search(line) and all(_prints(part) for part in BETWEEN.split(line))
+
+
+def commands_of(line: str) -> Iterator[list[str]]:
+    """The words of each program that a line of shell calls, as far as they show; no empty ones."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return
+    if len(words) == 3 and words[0] in SHELLS and words[1] in ("-c", "-lc"):
+        yield from commands_of(words[2])
+        return
+    for part in re.split(rf"{BETWEEN.pattern}|\n", line):
+        try:
+            words = shlex.split(part)
+        except ValueError:
+            words = part.split()
+        while words and re.match(r"\w+=|(env|nice|nohup|time)$", words[0]):
+            words = words[1:]
+        if words:
+            yield words
 
 
 def _prints(part: str) -> bool:
