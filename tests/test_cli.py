@@ -15,6 +15,7 @@ import pytest
 
 from autoresearch.testing.tiny import PROGRAM, TRAIN
 from tests.conftest import Call
+from tests.test_imports import SMALL
 
 KEYS = {
     *("number", "parent", "verdict", "val_bpb", "delta", "description", "commit", "seconds"),
@@ -277,6 +278,31 @@ def test_init_in_a_repository_with_other_content_commits_nothing(
     autoresearch(tiny_lab, "init", "sub")
     assert git(tiny_lab, "rev-parse", "HEAD") == head
     assert (tiny_lab / "sub" / "train.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("{} log --json | head -1 >shown; test ${{PIPESTATUS[0]}} = 0", 0, ""),
+        ("{} log >&-", 0, ""),
+        ("{} status <&- >&- 2>&-", 0, ""),
+        ("ulimit -f 0; {} --version >shown", 1, "autoresearch: File too large"),
+        ("ulimit -f 0; {} --version >shown 2>&1", 1, ""),
+        ("{} init train.py/lab", 2, "autoresearch: train.py/lab: Not a directory"),
+        ("{} run --budget $(printf %50000s | tr ' ' x)", 2, "write 90s, 5m, 1h30m or 8h"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    tiny_lab: Path, autoresearch: Call, line: str, code: int, says: str
+) -> None:
+    (tiny_lab / "log.tsv").write_text(SMALL)
+    autoresearch(tiny_lab, "import", "log.tsv")
+    argv = ["bash", "-c", line.format(f"{sys.executable} -m autoresearch")]
+    done = subprocess.run(argv, cwd=tiny_lab, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == (4 if "Usage" in done.stderr else bool(says))
+    assert len(done.stderr) < 3000
 
 
 def test_help_teaches(tmp_path: Path, autoresearch: Call) -> None:

@@ -3,10 +3,11 @@
 import json
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 from importlib.resources import as_file, files
-from io import TextIOWrapper
+from io import StringIO
 from pathlib import Path
 
 import click
@@ -24,7 +25,18 @@ from autoresearch import (
     parts,
     terminal,
 )
-from autoresearch.cli_base import COUNT, DOLLARS, DURATION, here, reading, terminal_console
+from autoresearch.cli_base import (
+    COUNT,
+    DOLLARS,
+    DURATION,
+    Commands,
+    here,
+    leave,
+    of_system,
+    prepare_streams,
+    reading,
+    terminal_console,
+)
 from autoresearch.errors import AutoresearchError, LabError, Stopped, UserError
 from autoresearch.experiment import Experiment, Usage
 from autoresearch.facts import experiment_json
@@ -62,34 +74,26 @@ FILES = ("prepare.py", "train.py", "program.md")
 
 def main() -> None:
     """Exit codes: 0 well, 1 the study could not go on, 2 bad input, 130 stopped."""
-    print_what_can_be()
+    prepare_streams()
     try:
         commands(standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, Stopped):
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except UserError as error:
-        click.echo(f"autoresearch: {error}", err=True)
-        sys.exit(2)
-    except Stopped:
-        sys.exit(130)
+        shown = StringIO()
+        error.show(shown)
+        leave(shown.getvalue().rstrip(), 2)
     except AutoresearchError as error:
-        click.echo(f"autoresearch: {error}", err=True)
-        sys.exit(1)
-    except BrokenPipeError:  # `autoresearch log | head`
-        sys.stderr.close()
-        sys.exit(0)
+        leave(f"autoresearch: {error}", 2 if isinstance(error, UserError) else 1)
+    except OSError as error:
+        leave(f"autoresearch: {of_system(error)}", 1 if error.filename is None else 2)
+    except sqlite3.Error as error:
+        leave(f"autoresearch: the store: {error}", 1)
 
 
-def print_what_can_be() -> None:
-    """Where the locale is not UTF-8, what it has no letter for is a question mark, no error."""
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="replace")
-
-
-@click.group(help=INTRODUCTION, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, help=INTRODUCTION, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="autoresearch")
 def commands() -> None:
     pass

@@ -1,10 +1,12 @@
 """What the commands share: where they are called, which study is meant, how values are written."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -14,6 +16,58 @@ from autoresearch.errors import StudyError
 from autoresearch.lab import Lab
 from autoresearch.program import Program, parse_count, parse_dollars, parse_duration
 from autoresearch.store import Store
+
+
+class Commands(click.Group):
+    """All of them; that nobody reads on (`autoresearch log | head`) is no error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            done = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            forget_output()
+            sys.exit(0)
+        return done
+
+
+def prepare_streams() -> None:
+    """Any output can be written: nowhere where it is closed (`>&-`), so that no file of ours takes
+    its number; and what a locale has no letter for is a question mark."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
+
+
+def leave(words: str, code: int) -> NoReturn:
+    """Say why, if anybody can hear it, and end."""
+    with suppress(OSError):
+        click.echo(clipped(words), err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        forget_output()
+    sys.exit(code)
+
+
+def forget_output() -> None:
+    """What is not written yet goes nowhere: Python would try it once more at its end, and fail."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def clipped(words: str, most: int = 2000) -> str:
+    """Without the middle of what somebody pasted: both its beginning and the mend can be read."""
+    return words if len(words) <= most else f"{words[: most // 2]} ... {words[-most // 2 :]}"
+
+
+def of_system(error: OSError) -> str:
+    """Which file it is about, and what the system says."""
+    names = [os.fsdecode(each) for each in (error.filename, error.filename2) if each is not None]
+    return ": ".join([*names, error.strerror or str(error) or type(error).__name__])
 
 
 class Parsed(click.ParamType[Any]):
