@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from dataclasses import astuple, fields
@@ -20,7 +21,7 @@ from autoresearch.program import Program
 from autoresearch.store import Store, StudyRow
 from autoresearch.testing.finished import Finished
 from autoresearch.testing.long_study import long_study
-from autoresearch.testing.tiny import TRAIN
+from autoresearch.testing.tiny import TRAIN, make_tiny_lab
 from tests.conftest import Call
 from tests.test_imports import SMALL
 
@@ -59,7 +60,8 @@ def stored(lab: Lab, tag: str = "night") -> tuple[Experiment, ...]:
 
 def written(export: Export, name: str, path: Path) -> Path:
     write = parts.exporter(FORMATS[name], path)
-    with target(path, FORMATS[name], ours=False) as place:
+    lab = Lab.open(make_tiny_lab(path.parent / f"lab-{name}"))
+    with target(lab, Program(), path, FORMATS[name], ours=False) as place:
         write(export, place)
     return path
 
@@ -263,20 +265,66 @@ def test_an_export_replaces_its_own_and_nothing_else(
     assert (tmp_path / "mine" / "file").read_text() == "x"
 
 
-def fail_in(form: Format, path: Path) -> None:
-    with target(path, form, ours=False) as place:
+def test_only_plain_files_that_are_not_the_labs_are_replaced(
+    tiny_lab: Path, autoresearch: Call
+) -> None:
+    night(tiny_lab)
+    os.mkfifo(tiny_lab / "pipe.csv")
+    (tiny_lab / "link.csv").symlink_to(tiny_lab / "real.csv")
+    (tiny_lab / "train.csv").symlink_to("train.py")
+    (tiny_lab / "hard.csv").hardlink_to(tiny_lab / "prepare.py")
+    before = {
+        each: each.read_bytes() for each in tiny_lab.glob("*.*") if each.suffix in (".py", ".md")
+    }
+    for name, said in (
+        ("pipe.csv", "pipe.csv is a pipe or a device: name a file"),
+        ("train.csv", "train.csv belongs to the lab"),
+        ("hard.csv", "hard.csv belongs to the lab"),
+        ("program.md", "program.md belongs to the lab"),
+        (".git/config", ".git/config belongs to the lab"),
+        (".autoresearch/autoresearch.db", "belongs to the lab"),
+    ):
+        assert said in autoresearch(tiny_lab, "export", "csv", "--output", name, code=2).stderr
+    assert (tiny_lab / "pipe.csv").is_fifo()
+    autoresearch(tiny_lab, "export", "csv", "--curves", "--output", "link.csv")
+    assert (tiny_lab / "link.csv").is_symlink()
+    assert (tiny_lab / "real.csv").read_text().startswith("study,number")
+    assert (tiny_lab / "link.curves.csv").read_text().startswith("experiment,seconds")
+    out = tiny_lab / "out"
+    out.mkdir()
+    (out / "report.md").symlink_to(tiny_lab / "program.md")
+    os.mkfifo(out / "results.tsv")
+    for folder, said in (
+        ("program.md", "program.md is no folder"),
+        ("program.md/sub", "Not a directory"),
+        ("out", "out/report.md belongs to the lab"),
+    ):
+        assert said in autoresearch(tiny_lab, "report", "--output", folder, code=2).stderr
+    (out / "report.md").unlink()
+    (out / "report.md").symlink_to("elsewhere.md")
+    done = autoresearch(tiny_lab, "report", "--output", "out", code=2)
+    assert "out/results.tsv is a pipe or a device" in done.stderr
+    (out / "results.tsv").unlink()
+    autoresearch(tiny_lab, "report", "--output", "out")
+    assert (out / "elsewhere.md").is_file()
+    assert before == {each: each.read_bytes() for each in before}
+
+
+def fail_in(lab: Lab, form: Format, path: Path) -> None:
+    with target(lab, Program(), path, form, ours=False) as place:
         (place if form.suffix else place / "part").write_text("half")
         raise OSError("full")
 
 
-def test_nothing_half_is_left_after_an_error(tmp_path: Path) -> None:
+def test_nothing_half_is_left_after_an_error(tiny_lab: Path, tmp_path: Path) -> None:
+    lab = Lab.open(tiny_lab)
     for name in ("csv", "tensorboard"):
         with pytest.raises(OSError, match="full"):
-            fail_in(FORMATS[name], tmp_path / "x")
-    assert list(tmp_path.iterdir()) == []
+            fail_in(lab, FORMATS[name], tmp_path / "x")
+    assert list(tmp_path.iterdir()) == [tiny_lab]
     (tmp_path / "mine").write_text("x")
     with pytest.raises(StudyError, match="there already"):
-        fail_in(FORMATS["mlflow"], tmp_path / "mine")
+        fail_in(lab, FORMATS["mlflow"], tmp_path / "mine")
     assert (tmp_path / "mine").read_text() == "x"
 
 

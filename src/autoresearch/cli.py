@@ -260,6 +260,8 @@ def show(number: int, tag: str | None, diff: bool, show_log: bool, talk: bool) -
 def report(tag: str | None, output: Path | None, final: bool) -> None:
     """Write report.html, report.md, progress.png and results.tsv."""
     with reading(tag) as (lab, store, found, program):
+        if output is not None:
+            launch.check_report_folder(lab, program, output)
         if final:
             opening.check_not_imported(store, found)
             launch.open_final(lab, store, found, program)

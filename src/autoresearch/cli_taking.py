@@ -81,7 +81,7 @@ def export(format: str, tag: str | None, output: Path | None, curves: bool) -> N
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
         place = Path(folder) / f"printed{form.suffix}" if printed else (output or own)
         write = parts.exporter(form, place.absolute())
-        with target(place.absolute(), form, ours=output is None) as path:
+        with target(lab, program, place.absolute(), form, ours=output is None) as path:
             write(everything, path)
         if printed:
             sys.stdout.write(place.read_text(encoding="utf-8"))

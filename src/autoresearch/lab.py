@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -100,6 +101,23 @@ class Lab:
         return None
 
     # files and commits
+
+    def place_for(self, path: Path, program: Program) -> Path:
+        """Where a file that the person asks for may be written: a link's target.
+
+        Raises StudyError where a folder, a pipe or a device stands, and for what is the lab's own.
+        """
+        place = Path(os.path.realpath(path))
+        with suppress(FileNotFoundError):
+            mode = path.stat().st_mode
+            if not stat.S_ISREG(mode):
+                kind = "folder" if stat.S_ISDIR(mode) else "pipe or a device"
+                raise StudyError(f"{path} is a {kind}: name a file with --output")
+        names = ("program.md", *program.editable, *program.locked)
+        inner = place.is_relative_to(self.root / HOME) or ".git" in place.parts
+        if inner or any(is_same(place, self.root / name) for name in names):
+            raise StudyError(f"{path} belongs to the lab: name another place with --output")
+        return place
 
     def disk(self, program: Program) -> dict[str, bytes]:
         """The contract's files as they lie on the disk now."""
@@ -329,6 +347,14 @@ def curve_path(study_folder: Path, number: int) -> Path:
 def talk_path(study_folder: Path, number: int) -> Path:
     """What the agent that proposed it said and did."""
     return study_folder / "talks" / f"{number:04d}.md"
+
+
+def is_same(path: Path, other: Path) -> bool:
+    """Whether two names lead to one file, there or not, also where `Train.py` is `train.py`."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return path == Path(os.path.realpath(other))
 
 
 def take(file: IO[str]) -> None:

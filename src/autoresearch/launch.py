@@ -39,6 +39,8 @@ from autoresearch.study import STOPPED, announced, attempt, research
 from autoresearch.text import clean_line, duration, short, split_words, write_whole
 from autoresearch.traces import recover, settle
 
+REPORT_FILES = ("report.html", "report.md", "progress.png", "results.tsv")
+
 
 @contextmanager
 def stopping(stop: Stop, stop_live: Callable[[], None]) -> Iterator[None]:
@@ -293,6 +295,14 @@ def reporting(lab: Lab, store: Store, tag: str, program: Program) -> Iterator[No
         if any(each.score is not None for each in store.experiments(tag)):
             folder = write_report(lab, store, tag, program, None)
             click.echo(f"\nReport: {folder / 'report.html'}\nChart:  {folder / 'progress.png'}")
+
+
+def check_report_folder(lab: Lab, program: Program, folder: Path) -> None:
+    """Raises StudyError where a report cannot be written without harm to what is there."""
+    if folder.exists() and not folder.is_dir():
+        raise StudyError(f"{folder} is no folder: name one with --output")
+    for name in REPORT_FILES:
+        lab.place_for(folder / name, program)
 
 
 def write_report(lab: Lab, store: Store, tag: str, program: Program, output: Path | None) -> Path:

@@ -30,13 +30,14 @@ def write(lab: Lab, store: Store, tag: str, program: Program, folder: Path) -> N
 
 
 def write_view(study: StudyView, folder: Path) -> None:
-    progress_png(study, folder / "progress.png")
+    """Where a link stands, its target is written."""
+    progress_png(study, (folder / "progress.png").resolve())
     for name, text in (
         ("report.html", report_html(study)),
         ("report.md", report_markdown(study)),
         ("results.tsv", results_tsv(study.experiments)),
     ):
-        write_whole(folder / name, text)
+        write_whole((folder / name).resolve(), text)
 
 
 def view(lab: Lab, store: Store, tag: str, program: Program) -> StudyView:

@@ -1,13 +1,16 @@
 """The formats by name, and where an export goes: a file is replaced whole, a folder must be new."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 from autoresearch.errors import StudyError
-from autoresearch.lab import remove
+from autoresearch.lab import Lab, remove
+from autoresearch.program import Program
 from autoresearch.text import short
 
 if TYPE_CHECKING:  # the command line knows the formats before it reads a study
@@ -62,24 +65,26 @@ FORMATS = {
 
 
 @contextmanager
-def target(path: Path, form: Format, ours: bool) -> Iterator[Path]:
+def target(lab: Lab, program: Program, path: Path, form: Format, ours: bool) -> Iterator[Path]:
     """Where to write. `ours`: the place is the study's own, and what stood there is replaced.
 
-    After an error nothing half is left. Raises StudyError when something of the user's is there.
+    After an error nothing half is left. Raises StudyError when something of the user's is there
+    that is more than a file, or the lab's.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     if form.suffix:
-        if path.is_dir():
-            raise StudyError(f"{path} is a folder: name a file with --output")
-        aside = path.with_name(f"{path.name}.partial")
-        if ours:
-            curves_path(path).unlink(missing_ok=True)
-        try:
-            yield aside
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        places = [path, curves_path(path)]
+        if not ours:
+            places = [lab.place_for(each, program) for each in places]
+        places[0].parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".autoresearch-", dir=places[0].parent) as folder:
+            yield (made := Path(folder) / path.name)
+            for written, place in zip((made, curves_path(made)), places, strict=True):
+                if written.exists():
+                    shutil.move(written, place)
+                elif ours:
+                    place.unlink(missing_ok=True)
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     if ours:
         remove(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -94,8 +99,7 @@ def target(path: Path, form: Format, ours: bool) -> Iterator[Path]:
 
 def curves_path(path: Path) -> Path:
     """The file beside a table that its loss curves go to: `night.csv`, `night.curves.csv`."""
-    name = path.name.removesuffix(".partial")
-    return path.with_name(f"{Path(name).stem}.curves{Path(name).suffix}")
+    return path.with_name(f"{path.stem}.curves{path.suffix}")
 
 
 # what the trackers of experiments share
