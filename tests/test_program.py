@@ -43,16 +43,15 @@ PROSE = {
     "a rule first": "---\n\nMake it better.\n\n---\n\nAnd keep it small.\n",
     "only a rule": "---",
     "two rules and nothing": "---\n---\n",
-    "a key that never closes": "---\nbudget: 5m\nand so on\n",
+    "a word that never closes": "---\nidea: smaller models\nand so on\n",
+    "a key in a sentence": "---\n\nMind the budget: it is small.\n\n---\n",
+    "a key far below": "# Strategy\n\n---\n\nBe bold.\n\nbudget: 5m is plenty.\n\n---\n",
     "a sentence between rules": "---\nToday we try: smaller models.\n---\nMore.\n",
     "a capital key": "---\nGoal: a lower loss\n---\n",
-    "a list between rules": "---\n- budget: 5m\n---\n",
+    "a list between rules": "---\n- smaller: better\n---\n",
     "an address between rules": "---\nhttps://example.org/notes\n---\n",
     "comments between rules": "---\n# just a remark: not a key\n---\n",
     "a table": "---\n| a | b |\n|---|---|\n---\n",
-    "a longer rule": "-----\nbudget: 5m\n-----\n",
-    "a rule on line two": "\n---\nbudget: 5m\n---\n",
-    "an indented rule": " ---\nbudget: 5m\n ---\n",
     "yaml-like text": "budget: [5m\nlocked: {a\n",
     "odd characters": "{{ % }} & * ! \x00 \x1b[31m \u202e 🙂 \ud83d",
     "other scripts": "请让它更好。\n\nもっと良く。 더 좋게. اجعله أفضل\n",
@@ -172,6 +171,49 @@ def test_a_mistake_is_named_with_its_line_and_its_mend(front: str, line: int, me
 def test_a_mistake_has_the_same_line_after_crlf_and_a_byte_order_mark() -> None:
     with pytest.raises(ProgramError, match=r"program\.md line 4: budget: 'x'"):
         Program.parse("\ufeff---\r\n# note\r\nmetric: a\r\nbudget: x\r\n---\r\n")
+
+
+CONTRACT = "budget: 5m\nlimits:\n  cost: 5\n"
+MEANT = {
+    "never closed": (
+        f"---\n{CONTRACT}\n# Strategy\nTry things.\n",
+        1,
+        "that begins here never ends: write a line `---`",
+    ),
+    "closed by ...": (f"---\n{CONTRACT}...\nGo.", 5, "the contract ends with a line `---`"),
+    "closed by an indented rule": (f"---\n{CONTRACT} ---\nGo.", 5, "the contract ends with"),
+    "closed by a longer rule": (f"---\n{CONTRACT}-----\nGo.", 5, "the contract ends with"),
+    "longer rules": (f"\n----\n{CONTRACT}----\nGo.", 2, "begins with a line `---`, above all"),
+    "indented rules": (f" ---\n{CONTRACT} ---\nGo.", 1, "a contract begins with"),
+    "dashes": (f"—\n{CONTRACT}—\nGo.", 1, "a contract begins with"),
+    "a fence": (f"```yaml\n---\n{CONTRACT}---\n```\nGo.", 1, "a contract begins with"),
+    "below a title": (f"# Night\n\n---\n{CONTRACT}---\nGo.", 1, "a contract begins with"),
+    "not begun": (f"{CONTRACT}---\nGo.", 1, "a contract begins with"),
+    "a mistyped key": (
+        "---\nbudgt: 5m\nlimits:\n  cost: 5\n",
+        1,
+        "that begins here never ends: write a line `---`",
+    ),
+    "a list": ("---\n- budget: 5m\n---\nGo.", 2, "expected `key: value`"),
+    "a capital": ("---\nBudget: 5m\n---\nGo.", 2, "unknown key 'Budget'; did you mean 'budget'?"),
+    "600 deep": (f"---\nbudget: {'[' * 600}{']' * 600}\n---\n", 2, "lies too deep in others"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "message"), MEANT.values(), ids=MEANT.keys())
+def test_what_was_meant_as_a_contract_is_no_prose(text: str, line: int, message: str) -> None:
+    with pytest.raises(ProgramError) as caught:
+        Program.parse(text)
+    said = str(caught.value)
+    assert said.startswith(f"program.md line {line}: ")
+    assert message in said
+
+
+def test_empty_lines_may_stand_above() -> None:
+    assert Program.parse("\n \n---\nbudget: 5m\n---\nGo.") == Program("Go.", budget_seconds=300.0)
+    assert Program.parse("--- \nbudget: 5m\n---  \nGo.") == Program("Go.", budget_seconds=300.0)
+    with pytest.raises(ProgramError, match=r"program\.md line 5: budget: 'x'"):
+        Program.parse("\ufeff\r\n\r\n---\r\nmetric: a\r\nbudget: x\r\n---\r\n")
 
 
 def test_load_reads_a_file_and_calls_it_by_name(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ what the person actually typed. Anchors, aliases and tags are refused.
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, TypeVar
 
 import yaml
@@ -17,6 +18,15 @@ Value = TypeVar("Value")
 Reader = Callable[[yaml.Node, str], Any]  # (node, dotted name of its key) -> value, or a Problem
 
 _KEY_LINE = re.compile(r"\s*[a-z][a-z0-9_-]*\s*:(?!//)")
+_END = r"-{2,}|[\u2013\u2014]+|\.{3}"  # `---`, and what may be meant as that
+_RULE = re.compile(rf"\s*({_END}|[*_=+~]{{3,}}|`{{3,}}\s*\w*)\s*")
+
+_OPENING = (
+    *(yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken),
+    *(yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken),
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)
+DEEPEST = 10  # lists and mappings in each other
 
 
 class Problem(Exception):
@@ -27,29 +37,64 @@ class Problem(Exception):
         self.line = line
 
 
-def split(text: str) -> tuple[str | None, str]:
+def split(text: str, keys: Iterable[str]) -> tuple[str | None, str]:
     """(front matter or None, body), both with plain line ends.
 
-    Front matter lies between a first line `---` and the next such line, and its first line that
-    says anything starts with a lower-case `key:`. All else is prose, rules and all.
+    Front matter lies between a first line `---` and the next such line, and what it says first is
+    a lower-case `key:`, or one of `keys`. Above it nothing but empty lines may stand; they are
+    part of it, so that its lines keep their numbers. All else is prose, rules and all, but for
+    what was plainly meant as front matter: that raises `Problem`.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
+    top = next((number for number, line in enumerate(lines) if line.strip()), 0)
     rules = [number for number, line in enumerate(lines) if line.rstrip() == "---"]
-    if len(rules) < 2 or rules[0] != 0 or not _starts_with_key(lines[1 : rules[1]]):
+    is_meant = _is_meant(lines[top:], keys)
+    if is_meant and rules[:1] != [top]:
+        raise Problem(top + 1, "a contract begins with a line `---`, above all else: write one")
+    if is_meant and len(rules) < 2:
+        for number, line in enumerate(lines[top + 1 :], top + 2):
+            if re.fullmatch(rf"\s*({_END})\s*", line):
+                raise Problem(number, "the contract ends with a line `---`: write just that here")
+        message = "the contract that begins here never ends: write a line `---` below its last key"
+        raise Problem(top + 1, message)
+    if len(rules) < 2 or rules[0] != top:
         return None, text
-    return "\n".join(lines[1 : rules[1]]), "\n".join(lines[rules[1] + 1 :]).lstrip("\n")
+    front = lines[top + 1 : rules[1]]
+    if not is_meant and not _KEY_LINE.match(next(_said(front), "")):
+        return None, text
+    body = "\n".join(lines[rules[1] + 1 :]).lstrip("\n")
+    return "\n" * top + "\n".join(front), body
 
 
-def _starts_with_key(lines: Iterable[str]) -> bool:
-    said = (line for line in lines if line.strip() and not line.lstrip().startswith("#"))
-    return bool(_KEY_LINE.match(next(said, "")))
+def _is_meant(lines: Sequence[str], keys: Iterable[str]) -> bool:
+    """Whether a text begins with one of the keys, and a rule stands above that, or anywhere where
+    the key is on the first line."""
+    names = "|".join(map(re.escape, keys))
+    known = re.compile(rf"[-\s{{\"']*({names})[\"']?\s*:(?!//)", re.IGNORECASE)
+    if _KEY_LINE.match(lines[0]) and known.match(lines[0]):
+        return any(map(_RULE.fullmatch, lines))
+    above = list(takewhile(lambda line: not line.strip() or _is_above(line), lines))
+    first = takewhile(str.strip, lines[len(above) :])
+    return any(map(_RULE.fullmatch, above)) and any(map(known.match, first))
+
+
+def _is_above(line: str) -> bool:
+    return line.lstrip().startswith("#") or bool(_RULE.fullmatch(line))
+
+
+def _said(lines: Iterable[str]) -> Iterator[str]:
+    return (line for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def compose(front: str) -> yaml.Node:
     """The YAML as nodes that know where they stand. Raises `Problem`."""
     try:
+        depth = 0
         for token in yaml.scan(front, Loader=yaml.SafeLoader):
+            depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+            if depth > DEEPEST:
+                raise Problem(_line(token), "a list or a mapping lies too deep in others")
             if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
                 message = "a value that starts with `&`, `*` or `!` must stand in quotes"
                 raise Problem(_line(token), message)

@@ -147,10 +147,10 @@ class Program:
     @classmethod
     def parse(cls, text: str, where: str = "program.md") -> Self:
         """The program that a text describes; `where` is what a `ProgramError` calls the text."""
-        front, body = split(text)
-        if front is None:
-            return cls(body=body)
         try:
+            front, body = split(text, _CONTRACT.keys)
+            if front is None:
+                return cls(body=body)
             root = compose(front)
             program = cls(body=body, **_CONTRACT(root))
             program._check(root)
