@@ -116,7 +116,8 @@ def failed_places(view: StudyView) -> list[Place]:
 
 def causes(view: StudyView) -> list[Cause]:
     """Of crashes and the like; first what cost a run, the most frequent first."""
-    return [_cause(group, themes_of(view)) for group in troubles(view)]
+    themes = themes_of(view)
+    return [_cause(group, themes) for group in troubles(view)]
 
 
 def _place(tally: Tally) -> Place:

@@ -6,7 +6,7 @@ nobody touched. Each says what it rests on. None of it is a promise.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from math import floor, isfinite, log10
@@ -57,8 +57,9 @@ def suggestions(view: StudyView) -> list[Suggestion]:
 
 def _again(view: StudyView, themes: Themes) -> Iterator[Suggestion]:
     """Near misses, on top of a best that has changed since."""
+    inside = lineage(view)
     for gain, each in _close(view, themes):
-        since = sum(kept.number > each.number for kept in lineage(view))
+        since = sum(kept.number > each.number for kept in inside)
         if since:
             verb = "missed" if gain < 0 else "was better"
             how = f"{verb} by {size_of(gain)}" if gain else "made no difference"
@@ -71,15 +72,16 @@ def _again(view: StudyView, themes: Themes) -> Iterator[Suggestion]:
 
 def _close(view: StudyView, themes: Themes) -> Iterator[tuple[float, Experiment]]:
     """Near misses that nobody has tried again in the same words or with the same values."""
+    last = {_what(each, themes): each.number for each in view.tried}
     for gain, each in near_misses(view, themes):
-        what = _what(each, themes)
-        later = (other for other in view.tried if other.number > each.number)
-        if not any(_what(other, themes) == what for other in later):
+        if last[_what(each, themes)] == each.number:
             yield gain, each
 
 
-def _what(each: Experiment, themes: Themes) -> object:
-    moves = {(theme.name, theme.after) for theme in themes.get(each.number, ()) if theme.after}
+def _what(each: Experiment, themes: Themes) -> Hashable:
+    moves = frozenset(
+        (theme.name, theme.after) for theme in themes.get(each.number, ()) if theme.after
+    )
     return moves or clean_line(each.description, LONGEST)
 
 
