@@ -1,11 +1,14 @@
 """Protects old nights: a log of the original becomes a study that says what it says, no more."""
 
 import json
+import os
 import re
 import shutil
 import sqlite3
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -137,9 +140,11 @@ BAD = {
     "": "bad.tsv is empty: it must begin with the heading commit val_bpb",
     "\n\n": "bad.tsv is empty",
     HEADING: "a heading and no rows",
-    "a,b,c,d,e\n": "line 1: the heading has 1 columns; it must have 5, tab-separated",
+    "a,b,c,d,e\n": "line 1: the heading has 1 column; it must have 5, tab-separated",
     SMALL.replace("memory_gb", "memory"): "line 1, column 3: the heading is 'memory' and must be",
-    SMALL.replace("val_bpb", "val bpb"): "line 1, column 2: 'val bpb' is not a metric's name",
+    SMALL.replace(
+        "val_bpb", "val bpb"
+    ): "'val bpb' is not a metric's name.*or name it with --metric",
     SMALL.replace("1.450000", "fast"): "line 4, column val_bpb: 'fast' is no finite number",
     SMALL.replace("1.450000", "nan"): "line 4, column val_bpb: 'nan' is no finite number",
     SMALL.replace("40.0\tkeep\tsim", "lots\tkeep\tsim"): "line 6, column memory_gb: 'lots' is",
@@ -155,6 +160,39 @@ def test_a_bad_file_is_named_with_its_line_and_column(text: str) -> None:
     with pytest.raises(StudyError, match=BAD[text]) as error:
         read(text, "bad.tsv")
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("score", ["nan", "-", "", "0.000000", "inf", "OOM"])
+def test_what_stands_for_the_score_of_a_crash_is_none(tiny_lab: Path, score: str) -> None:
+    crash = f"bbbbbbb\t{score}\t{score}\tcrash\ttoo wide\n"
+    found = imported(tiny_lab, f"{HEADING}aaaaaaa\t1.000000\t1.0\tkeep\tbaseline\n{crash}")
+    assert (found[1].verdict, found[1].score, found[1].delta) == (Verdict.CRASH, None, None)
+    assert not found[1].runs[0].figures
+
+
+def test_the_metric_that_the_person_names_stands_for_a_heading_that_is_none(tiny_lab: Path) -> None:
+    text = SMALL.replace("val_bpb", "val loss (nats)")
+    assert len(imported(tiny_lab, text, metric="val_loss")) == 6
+    with pytest.raises(StudyError, match="--metric 'val loss' is not a metric's name"):
+        imported(tiny_lab, text, metric="val loss")
+
+
+def test_no_more_is_read_than_a_log_has(tiny_lab: Path, autoresearch: Call) -> None:
+    os.mkfifo(tiny_lab / "night.tsv")
+    for content, code, said in (
+        (SMALL.encode(), 0, "Study night: 5 experiments"),
+        (bytes(imports.MOST_BYTES + 2**20), 2, "night.tsv has more than 64 MB: no log of a study"),
+    ):
+        writer = Thread(target=fill, args=(tiny_lab / "night.tsv", content))
+        writer.start()
+        done = autoresearch(tiny_lab, "import", "night.tsv", code=code)
+        assert said in done.stdout + done.stderr
+        writer.join()
+
+
+def fill(pipe: Path, content: bytes) -> None:
+    with suppress(BrokenPipeError):
+        pipe.write_bytes(content)
 
 
 def shown(view: StudyView) -> tuple[object, ...]:
@@ -273,6 +311,6 @@ def test_the_command_says_what_is_wrong(tiny_lab: Path, autoresearch: Call) -> N
         (["nowhere.tsv"], "does not exist"),
         (["log.tsv", "--tag", "a/b"], "cannot be a tag"),
         (["log.tsv", "--direction", "up"], "is not one of"),
-        (["program.md"], "the heading has 1 columns"),
+        (["program.md"], "the heading has 1 column;"),
     ):
         assert said in autoresearch(tiny_lab, "import", *words, code=2).stderr

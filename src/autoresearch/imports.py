@@ -7,6 +7,7 @@ experiment has a commit only where git has it.
 
 import math
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from autoresearch.experiment import IMPORTED, UNKNOWN_SEED, Experiment, Run, Ver
 from autoresearch.lab import TAG, Lab, valid_tag
 from autoresearch.program import Limits, Program, metric_name
 from autoresearch.store import Store, StudyRow
-from autoresearch.text import clean_line
+from autoresearch.text import clean_line, numbered
 
 COLUMNS = ("commit", "val_bpb", "memory_gb", "status", "description")
 STATUSES = (Verdict.KEEP, Verdict.DISCARD, Verdict.CRASH)
@@ -63,11 +64,11 @@ class Wanted:
 
 def take_in(lab: Lab, store: Store, path: Path, wanted: Wanted) -> StudyRow:
     """Add the log as a study of the lab; all of it or nothing. Raises StudyError."""
-    log = read(read_text(path), clean_line(path.name))
+    log = read(read_text(path), clean_line(path.name), wanted.metric)
     tag = valid_tag(wanted.tag) if wanted.tag else tag_of(path)
     program = replace(
         Program.load(lab.root / "program.md"),
-        metric=wanted.metric or log.metric,
+        metric=log.metric,
         direction=wanted.direction,
         budget_seconds=wanted.budget_seconds or 0.0,
         limits=Limits(),  # the lab's were not that night's
@@ -91,10 +92,16 @@ def named(row: Row) -> bool:
 
 
 def read_text(path: Path) -> str:
+    """What stands in a file, or comes from a pipe (`<(zcat results.tsv.gz)`). Raises StudyError."""
     try:
-        if path.stat().st_size > MOST_BYTES:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise StudyError(f"{path} is neither a file nor a pipe")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
             raise StudyError(f"{path} has more than {MOST_BYTES // 2**20} MB: no log of a study")
-        return path.read_bytes().decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StudyError(
             f"{path} is no UTF-8 text (byte {error.start}): save it as that"
@@ -103,14 +110,17 @@ def read_text(path: Path) -> str:
         raise StudyError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def read(text: str, where: str) -> Log:
-    """The log that a text is. Raises StudyError, which names the line and the column."""
+def read(text: str, where: str, named_metric: str | None = None) -> Log:
+    """The log that a text is. Raises StudyError, which names the line and the column.
+
+    `named_metric` is what its scores are, whatever the heading calls them.
+    """
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not filled:
         raise StudyError(f"{where} is empty: it must begin with the heading {' '.join(COLUMNS)}")
     number, heading = filled[0]
-    metric = read_heading(heading.split("\t"), f"{where} line {number}")
+    metric = read_heading(heading.split("\t"), f"{where} line {number}", named_metric)
     rows = tuple(read_row(line, n, f"{where} line {n}", metric) for n, line in filled[1:])
     if not rows:
         raise StudyError(f"{where} has a heading and no rows: there is nothing to import")
@@ -122,10 +132,12 @@ def read(text: str, where: str) -> Log:
     return Log(metric, rows)
 
 
-def read_heading(names: Sequence[str], where: str) -> str:
+def read_heading(names: Sequence[str], where: str, named_metric: str | None) -> str:
     wanted = "tab-separated: " + ", ".join(COLUMNS)
     if len(names) != len(COLUMNS):
-        raise StudyError(f"{where}: the heading has {len(names)} columns; it must have 5, {wanted}")
+        raise StudyError(
+            f"{where}: the heading has {numbered(len(names), 'column')}; it must have 5, {wanted}"
+        )
     for place, (name, right) in enumerate(zip(names, COLUMNS, strict=True), 1):
         if place != 2 and name.strip() != right:
             raise StudyError(
@@ -133,19 +145,26 @@ def read_heading(names: Sequence[str], where: str) -> str:
                 f"{right!r} ({wanted})"
             )
     try:
-        return metric_name(names[1].strip())
+        return metric_name(names[1].strip() if named_metric is None else named_metric)
     except ValueError as error:
-        raise StudyError(f"{where}, column 2: {clean_line(str(error))}") from error
+        words = clean_line(str(error))
+        if named_metric is not None:
+            raise StudyError(f"--metric {words}") from error
+        raise StudyError(f"{where}, column 2: {words}, or name it with --metric") from error
 
 
 def read_row(line: str, number: int, where: str, metric: str) -> Row:
     cells = line.split("\t")
     if len(cells) != len(COLUMNS):
-        raise StudyError(f"{where} has {len(cells)} tab-separated columns; it must have 5")
+        raise StudyError(
+            f"{where} has {numbered(len(cells), 'tab-separated column')}; it must have 5"
+        )
     commit, score, memory, status, words = (cell.strip() for cell in cells)
     if status not in STATUSES:
         names = ", ".join(STATUSES)
         raise StudyError(f"{where}, column status: {clean_line(status, 40)!r} is none of {names}")
+    if status == Verdict.CRASH:  # whatever stands there is no score: 0.000000, nan, - or nothing
+        score, memory = "0", memory if is_number(memory) else "0"
     return Row(
         number, clean_line(commit, 80),
         read_number(score, f"{where}, column {metric}"),
@@ -155,13 +174,16 @@ def read_row(line: str, number: int, where: str, metric: str) -> Row:
 
 
 def read_number(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    if not is_number(text):
         raise StudyError(f"{where}: {clean_line(text, 40)!r} is no finite number")
-    return value
+    return float(text)
+
+
+def is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def experiments(
