@@ -216,6 +216,11 @@ def test_git_says_why_it_failed_whatever_it_warned_of_before(repository: Path) -
     assert (
         git.reason(b"warning: unable to access '/x'\nerror: a\nfatal: b\n") == "error: a; fatal: b"
     )
+    owner = (
+        b"fatal: detected dubious ownership in repository at '/x'\nTo add an exception call:\n\n"
+        b"\tgit config --global --add safe.directory /x\n"
+    )
+    assert git.reason(owner).endswith("at '/x': git config --global --add safe.directory /x")
     assert git.reason(b"usage: git\nmore") == "usage: git"
 
 

@@ -145,6 +145,7 @@ WRONG = [
     ("commands: {train: []}", 2, "commands.train: names no command"),
     ("commands: {train: ''}", 2, "commands.train: names no command"),
     ("commands: {train: 'python \"x'}", 2, "close the quotes"),
+    ('commands: {train: "python\\0x"}', 2, "commands.train: no command can hold a zero byte"),
     ("commands: {trian: x}", 2, "did you mean 'train'?"),
     ("budget:5m", 2, "with a space after the colon"),
     ("metric: a\n\tbudget: 5m", 3, "not valid YAML"),

@@ -7,6 +7,7 @@ import click
 from autoresearch import opening, parts
 from autoresearch.cli_base import here
 from autoresearch.errors import UserError
+from autoresearch.store import Store
 
 NEEDS = ("starlette", "uvicorn", "bokeh", "pygments")
 
@@ -23,5 +24,8 @@ def watch(tag: str | None, host: str, port: int, is_opened: bool) -> None:
         raise UserError(
             f"the page needs {missing}, which is not installed: pip install 'autoresearch[watch]'"
         )
+    if tag is not None:
+        with Store(opening.store_path(lab)) as store:
+            store.study(tag)
     serve = parts.load("autoresearch.dashboard.serve:serve")
     serve(lab, opening.store_path(lab), tag, host, port, is_opened, click.echo)

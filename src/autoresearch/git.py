@@ -80,7 +80,9 @@ def reason(said: bytes) -> str:
     """Why git failed, of all that it printed: warnings may come first, and say something else."""
     lines = said.decode("utf-8", "replace").strip().splitlines()
     errors = [each for each in lines if each.startswith(("error:", "fatal:"))]
-    return "; ".join(errors[:2]) or next(iter(lines), "no message")
+    words = "; ".join(errors[:2]) or next(iter(lines), "no message")
+    mend = next((each.strip() for each in lines if each.startswith("\tgit config")), "")
+    return f"{words}: {mend}" if mend else words  # a folder of somebody else's
 
 
 @cache

@@ -252,6 +252,8 @@ def _command(node: yaml.Node, path: str) -> tuple[str, ...]:
     words = value(_words)(node, path) if single else tuple(values(node, path, value(str)))
     if not words or not words[0]:
         raise wrong(node, path, "names no command; write one like `python train.py`")
+    if any("\0" in word for word in words):
+        raise wrong(node, path, "no command can hold a zero byte; take it out")
     return words
 
 

@@ -312,8 +312,9 @@ class Store:
 
     def experiment(self, tag: str, number: int) -> Experiment:
         """Raises StudyError when there is none."""
-        for each in self._read(tag, number, number):
-            return each
+        if abs(number) < 2**63:  # SQLite has no larger ones
+            for each in self._read(tag, number, number):
+                return each
         raise StudyError(f"study {tag} has no experiment {number}: see `autoresearch log`")
 
     def _read(self, tag: str, first: int, last: int) -> tuple[Experiment, ...]:

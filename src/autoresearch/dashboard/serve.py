@@ -1,5 +1,6 @@
 """Serves the page until Ctrl-C."""
 
+import errno
 import socket
 import time
 import webbrowser
@@ -99,8 +100,10 @@ def listening(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
         listener.listen(128)  # who comes before the server is up waits
     except OSError as error:
+        mend = "choose another address with --host"
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            mend = "another watch may be at work there: choose another port with --port"
         raise UserError(
-            f"the page cannot be served at {host}:{port}: {error.strerror}. Another watch may be "
-            "at work there: choose another one with --port."
+            f"the page cannot be served at {host}:{port}: {error.strerror}: {mend}"
         ) from error
     return listener
