@@ -175,6 +175,8 @@ def test_the_study_ends_in_time(tiny_lab: Path, autoresearch: Call) -> None:
     [
         (("run", "--budget", "soon"), "not a duration"),
         (("run", "--tag", "../x"), "cannot be a tag"),
+        (("run", "--tag", ""), "cannot be a tag"),
+        (("run", "--keep-rule", "abc"), "no keep rule is called 'abc'"),
         (("run", "--researcher", "oracle"), "no researcher 'oracle'"),
         (("log",), "no study in this lab yet"),
         (("show", "7"), "no study in this lab yet"),
@@ -187,6 +189,36 @@ def test_bad_input_is_one_clear_line(
 ) -> None:
     done = autoresearch(tiny_lab, *words, code=2)
     assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("log", "--tag", ""), "no study '' in this lab"),
+        (("pause", "--tag", ""), "no study '' in this lab"),
+        (("compare", "log", ""), "no study '' in this lab"),
+        (("watch", "--tag", "nope"), "no study 'nope' in this lab"),
+        (("watch", "--host", "999.1.1.1"), "choose another address with --host"),
+        (("show", "99999999999999999999999"), "has no experiment 99999999999999999999999"),
+        (("veto", "99999999999999999999999"), "must be a whole number"),
+    ],
+)
+def test_a_study_or_a_number_that_is_none_is_one_clear_line(
+    tiny_lab: Path, autoresearch: Call, words: tuple[str, ...], says: str
+) -> None:
+    (tiny_lab / "log.tsv").write_text(SMALL)
+    autoresearch(tiny_lab, "import", "log.tsv", "--tag", "log")
+    assert says in autoresearch(tiny_lab, *words, code=2).stderr
+
+
+def test_json_has_no_infinity(tiny_lab: Path, autoresearch: Call) -> None:
+    (tiny_lab / "log.tsv").write_text(SMALL)
+    autoresearch(tiny_lab, "import", "log.tsv", "--tag", "log")
+    with sqlite3.connect(tiny_lab / ".autoresearch/autoresearch.db") as db:
+        db.execute("UPDATE experiments SET delta = 9e999 WHERE number = 1")
+    for words in (("log", "--json"), ("export", "json", "--output", "-")):
+        said = autoresearch(tiny_lab, *words).stdout
+        json.loads(said, parse_constant=pytest.fail)
 
 
 def test_a_package_that_is_missing_says_where_it_belongs(

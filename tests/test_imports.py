@@ -147,6 +147,7 @@ BAD = {
     ): "'val bpb' is not a metric's name.*or name it with --metric",
     SMALL.replace("1.450000", "fast"): "line 4, column val_bpb: 'fast' is no finite number",
     SMALL.replace("1.450000", "nan"): "line 4, column val_bpb: 'nan' is no finite number",
+    SMALL.replace("1.450000", "-1e308"): "'-1e308' is no finite number below 1e\\+300",
     SMALL.replace("40.0\tkeep\tsim", "lots\tkeep\tsim"): "line 6, column memory_gb: 'lots' is",
     SMALL.replace("discard", "kept?"): "line 4, column status: 'kept\\?' is none of keep, discard",
     SMALL.replace("wider", "wi\tder"): "line 3 has 6 tab-separated columns; it must have 5",
@@ -310,6 +311,7 @@ def test_the_command_says_what_is_wrong(tiny_lab: Path, autoresearch: Call) -> N
     for words, said in (
         (["nowhere.tsv"], "does not exist"),
         (["log.tsv", "--tag", "a/b"], "cannot be a tag"),
+        (["log.tsv", "--tag", ""], "cannot be a tag"),
         (["log.tsv", "--direction", "up"], "is not one of"),
         (["program.md"], "the heading has 1 column;"),
     ):

@@ -1,6 +1,5 @@
 """The command line. Every command says what it did and where to look next."""
 
-import json
 import os
 import shutil
 import sqlite3
@@ -31,6 +30,7 @@ from autoresearch.cli_base import (
     DURATION,
     Commands,
     here,
+    json_text,
     leave,
     of_system,
     prepare_streams,
@@ -177,7 +177,9 @@ def try_edit(message: str, tag: str | None, budget: float | None) -> None:
     """Take your own uncommitted edit of train.py as one experiment."""
     lab = here()
     with lab.lock(), Store(opening.store_path(lab)) as store:
-        wishes = opening.Wishes(tag or opening.last_run(store), budget_seconds=budget)
+        wishes = opening.Wishes(
+            opening.last_run(store) if tag is None else tag, budget_seconds=budget
+        )
         opened = opening.open_study(lab, store, wishes, from_head=True)
         if any(
             each.is_kept for each in store.experiments(opened.row.tag)
@@ -200,7 +202,7 @@ def log(tag: str | None, as_json: bool, events: bool) -> None:
                 experiment_json(each, program, used.get(each.number, Usage()))
                 for each in experiments
             ]
-            click.echo(json.dumps(rows, indent=1))
+            click.echo(json_text(rows))
         elif events:
             click.echo("\n".join(terminal.event_lines(store.events(found))))
         else:
@@ -223,7 +225,7 @@ def status(tag: str | None, as_json: bool, watch: bool) -> None:
             return
         facts = status_json(glance(lab, store, found, program, store.experiments(found)))
         if as_json:
-            click.echo(json.dumps(facts, indent=1))
+            click.echo(json_text(facts))
         else:
             click.echo("\n".join(terminal.status_lines(facts)))
 

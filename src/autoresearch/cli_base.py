@@ -1,8 +1,10 @@
 """What the commands share: where they are called, which study is meant, how values are written."""
 
+import json
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -70,6 +72,19 @@ def of_system(error: OSError) -> str:
     return ": ".join([*names, error.strerror or str(error) or type(error).__name__])
 
 
+def json_text(value: Any) -> str:
+    """As JSON has it: a number that is none, or has no end, is null."""
+    return json.dumps(finite(value), indent=1, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class Parsed(click.ParamType[Any]):
     """A value that program.py reads the same way in the front matter."""
 
@@ -104,5 +119,5 @@ def reading(tag: str | None) -> Iterator[tuple[Lab, Store, str, Program]]:
         tags = store.tags()
         if not tags:
             raise StudyError("no study in this lab yet: begin one with `autoresearch run`")
-        row = store.study(tag or tags[-1])
+        row = store.study(tags[-1] if tag is None else tag)
         yield lab, store, row.tag, Program.from_contract(row.contract)

@@ -1,6 +1,5 @@
 """The command line, after the night: take over, compare, import, export."""
 
-import json
 import shlex
 import sys
 import tempfile
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from autoresearch import git, launch, opening, parts
-from autoresearch.cli_base import DURATION, here, reading
+from autoresearch.cli_base import DURATION, here, json_text, reading
 from autoresearch.exports.base import FORMATS, curves_path, target
 from autoresearch.store import Store
 from autoresearch.text import numbered
@@ -35,7 +34,7 @@ def compare(tag: str, other: str, as_json: bool) -> None:
         ]
     both = compare_sides(*sides)
     if as_json:
-        click.echo(json.dumps(comparison_json(both), indent=1))
+        click.echo(json_text(comparison_json(both)))
     else:
         click.echo("\n".join(comparison_lines(both)))
 

@@ -5,7 +5,6 @@ a seed is UNKNOWN_SEED, a row is one run. What the log calls a commit stays in `
 experiment has a commit only where git has it.
 """
 
-import math
 import re
 import stat
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ COLUMNS = ("commit", "val_bpb", "memory_gb", "status", "description")
 STATUSES = (Verdict.KEEP, Verdict.DISCARD, Verdict.CRASH)
 MOST_BYTES = 64 * 2**20
 LONGEST_DESCRIPTION = 500
+LARGEST = 1e300  # as for what a run reports: differences stay finite
 REASONS = {
     Verdict.KEEP: "kept, says the imported log",
     Verdict.DISCARD: "discarded, says the imported log",
@@ -65,7 +65,7 @@ class Wanted:
 def take_in(lab: Lab, store: Store, path: Path, wanted: Wanted) -> StudyRow:
     """Add the log as a study of the lab; all of it or nothing. Raises StudyError."""
     log = read(read_text(path), clean_line(path.name), wanted.metric)
-    tag = valid_tag(wanted.tag) if wanted.tag else tag_of(path)
+    tag = tag_of(path) if wanted.tag is None else valid_tag(wanted.tag)
     program = replace(
         Program.load(lab.root / "program.md"),
         metric=log.metric,
@@ -175,13 +175,13 @@ def read_row(line: str, number: int, where: str, metric: str) -> Row:
 
 def read_number(text: str, where: str) -> float:
     if not is_number(text):
-        raise StudyError(f"{where}: {clean_line(text, 40)!r} is no finite number")
+        raise StudyError(f"{where}: {clean_line(text, 40)!r} is no finite number below {LARGEST:g}")
     return float(text)
 
 
 def is_number(text: str) -> bool:
     try:
-        return math.isfinite(float(text))
+        return abs(float(text)) < LARGEST  # false of NaN, too
     except ValueError:
         return False
 

@@ -55,7 +55,9 @@ def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = Fals
         program = replace(program, budget_seconds=wishes.budget_seconds)
     said = {each: limit for each in DIMENSIONS if (limit := getattr(wishes, each)) is not None}
     limits = replace(StudyLimits.of(program), **said)
-    tag = valid_tag(wishes.tag) if wishes.tag else choose_tag(lab, store, limits)
+    if wishes.keep_rule is not None:
+        keep.rule_named(wishes.keep_rule)
+    tag = choose_tag(lab, store, limits) if wishes.tag is None else valid_tag(wishes.tag)
     check_not_imported(store, tag)
     if tag in store.tags() and has_no_result(store.experiments(tag)):
         lab.agree(tag, {})

@@ -19,4 +19,4 @@ def write(export: Export, path: Path) -> None:
             facts["curve"] = [cleaned(astuple(point)) for point in points]
         experiments.append(facts)
     whole = {"format": 1, "study": asdict(export.facts), "experiments": experiments}
-    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(cleaned(whole), indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -168,7 +168,7 @@ def row_of(view: StudyView, each: Experiment, used: Usage, best: float | None) -
         gain=None if each.delta is None else view.as_gain(each.delta),
         best=best,
         runs=len(each.runs),
-        scores=json.dumps([one.score for one in each.runs if one.score is not None]),
+        scores=json.dumps(cleaned([one.score for one in each.runs if one.score is not None])),
         description=plain(each.description),
         hypothesis=plain(each.hypothesis),
         reason=plain(each.reason),
