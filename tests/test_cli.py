@@ -303,6 +303,24 @@ def test_init_makes_a_lab_with_a_commit(tmp_path: Path, autoresearch: Call) -> N
     assert git(lab, "status", "--porcelain") == ""
 
 
+def test_an_init_that_fails_leaves_nothing_and_can_be_made_again(
+    tmp_path: Path, autoresearch: Call
+) -> None:
+    git(tmp_path, "init", "--quiet", "--bare", "bare")
+    before = set((tmp_path / "bare").iterdir())
+    autoresearch(tmp_path / "bare", "init", "deep/lab", code=2)
+    assert set((tmp_path / "bare").iterdir()) == before
+    lab = tmp_path / "lab"
+    git(tmp_path, "init", "--quiet", "lab")
+    (lab / ".git/index.lock").touch()
+    assert "index.lock" in autoresearch(lab, "init", code=2).stderr
+    assert [each.name for each in lab.iterdir()] == [".git"]
+    (lab / ".git/index.lock").unlink()
+    (lab / ".gitignore").write_text("*.py\n")
+    autoresearch(lab, "init")
+    assert git(lab, "ls-files").split() == [".gitignore", "prepare.py", "program.md", "train.py"]
+
+
 def test_init_in_a_repository_with_other_content_commits_nothing(
     tiny_lab: Path, autoresearch: Call
 ) -> None:

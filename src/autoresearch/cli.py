@@ -5,6 +5,8 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.resources import as_file, files
 from io import StringIO
 from pathlib import Path
@@ -42,7 +44,7 @@ from autoresearch.experiment import Experiment, Usage
 from autoresearch.facts import experiment_json
 from autoresearch.glance import glance, status_json
 from autoresearch.helm import Stop
-from autoresearch.lab import HOME, Lab, log_path, talk_path
+from autoresearch.lab import HOME, Lab, log_path, remove, talk_path
 from autoresearch.program import Program
 from autoresearch.researchers.settings import Settings
 from autoresearch.sourceless import cache_folder
@@ -328,19 +330,41 @@ def make_lab(folder: Path) -> None:
     there = [name for name in FILES if (folder / name).exists()]
     if there:
         raise LabError(f"{folder / there[0]} is already there: a lab is made only where none is")
-    folder.mkdir(parents=True, exist_ok=True)
-    with as_file(files("autoresearch.labs") / "gpt") as template:
-        for name in FILES:
-            shutil.copyfile(template / name, folder / name)
-    if git.toplevel(folder) is None:
-        git.run(folder, "init", "--quiet", "--initial-branch", "main")
-    lab = Lab.open(folder)
-    if lab.head() is None:
-        ignore = folder / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text(f"/{HOME}/\n__pycache__/\n/.venv/\n")
-        git.run(folder, "add", "--", *FILES, ".gitignore")
-        git.run(folder, "commit", "--quiet", "-m", "A lab: prepare.py, train.py, program.md")
+    with whole_or_nothing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if git.toplevel(folder) is None:
+            git.run(folder, "init", "--quiet", "--initial-branch", "main")
+        with as_file(files("autoresearch.labs") / "gpt") as template:
+            for name in FILES:
+                shutil.copyfile(template / name, folder / name)
+        lab = Lab.open(folder)
+        if lab.head() is None:
+            ignore = folder / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text(f"/{HOME}/\n__pycache__/\n/.venv/\n")
+            git.run(
+                folder, "add", "--force", "--", *FILES, ".gitignore"
+            )  # whatever else it ignores
+            git.run(folder, "commit", "--quiet", "-m", "A lab: prepare.py, train.py, program.md")
+
+
+@contextmanager
+def whole_or_nothing(folder: Path) -> Iterator[None]:
+    """After an error in the block nothing of a lab is left that was not there before."""
+    paths = [folder / name for name in (*FILES, ".gitignore", ".git")]
+    new = [each for each in (*paths, folder, *folder.absolute().parents) if not each.exists()]
+    try:
+        yield
+    except BaseException:
+        for each in new:
+            with suppress(OSError):
+                if each.name == ".git":
+                    remove(each)
+                elif each.is_dir():
+                    each.rmdir()
+                else:
+                    each.unlink()
+        raise
 
 
 def diff_of(
