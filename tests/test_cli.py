@@ -335,6 +335,7 @@ def test_init_in_a_repository_with_other_content_commits_nothing(
     [
         ("{} log --json | head -1 >shown; test ${{PIPESTATUS[0]}} = 0", 0, ""),
         ("{} log >&-", 0, ""),
+        ("COLUMNS=0 {} log | grep -q wider", 0, ""),
         ("{} status <&- >&- 2>&-", 0, ""),
         ("ulimit -f 0; {} --version >shown", 1, "autoresearch: File too large"),
         ("ulimit -f 0; {} --version >shown 2>&1", 1, ""),

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from autoresearch.text import clean, clean_line, digits_for, plain, short, visible
+from autoresearch.text import clean, clean_line, digits_for, part_of, plain, short, visible
 
 # ---------------------------------------------------------------------------------------------
 # Escape sequences
@@ -231,3 +231,9 @@ def test_a_small_score_does_not_vanish(value: float, like: float | None, text: s
 )
 def test_two_scores_are_told_apart(one: float, other: float, digits: int) -> None:
     assert digits_for(one, other, 5) == digits
+
+
+def test_a_part_is_read_without_powers_of_ten() -> None:
+    found = [part_of(*each) for each in ((1, 23), (-9.99, 1), (9.996, 1), (29.4, -2.3), (1, 0))]
+    assert found == ["4.35%", "999%", "10 times", "12.8 times", ""]
+    assert [part_of(1, 1e-12), part_of(0, 5), part_of(999.4, 1)] == ["", "0%", "999 times"]

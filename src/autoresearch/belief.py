@@ -4,7 +4,7 @@ from autoresearch import pace
 from autoresearch.experiment import BUSY_PERCENT
 from autoresearch.findings import counted, quotable
 from autoresearch.noise import doubt, is_confirmed, sealed
-from autoresearch.text import digits_for, number
+from autoresearch.text import digits_for, number, part_of
 from autoresearch.view import StudyView, run_scores, score_of
 
 Points = list[tuple[str, str]]
@@ -43,7 +43,8 @@ def gain_words(view: StudyView) -> str:
         return ""
     base = score_of(view.baseline)
     digits = digits_for(base, score_of(view.best), 7)
-    share = f" ({abs(view.gain / base) * 100:.3g}% of the baseline)" if base else ""
+    part = part_of(view.gain, base).replace("%", "% of")
+    share = f" ({part} the baseline)" if part else ""
     return f"{number(view.gain, digits, like=base)}{share}{interval_words(view)}."
 
 

@@ -19,6 +19,8 @@ from autoresearch.lab import Lab
 from autoresearch.program import Program, parse_count, parse_dollars, parse_duration
 from autoresearch.store import Store
 
+NARROWEST, USUAL = 50, 80  # columns: in fewer a table vanishes, as with COLUMNS=0
+
 
 class Commands(click.Group):
     """All of them; that nobody reads on (`autoresearch log | head`) is no error."""
@@ -108,7 +110,10 @@ def here() -> Lab:
 
 
 def terminal_console() -> Console:
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False)
+    console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False)
+    if console.width < NARROWEST:
+        console.width = USUAL
+    return console
 
 
 @contextmanager

@@ -6,7 +6,7 @@ not yet escaped for HTML or Markdown.
 
 from autoresearch.experiment import Experiment
 from autoresearch.noise import Confidence, confidence, sealed
-from autoresearch.text import clean_line, digits_for, number, numbered, plain, visible
+from autoresearch.text import clean_line, digits_for, number, numbered, part_of, plain, visible
 from autoresearch.view import StudyView, has_score, moment, score_of
 
 FULL_DIFF_LINES = 600  # more of one diff than anybody reads in a report
@@ -47,7 +47,8 @@ def headline(view: StudyView) -> str:
         return f"Nothing beat the baseline's {number(base)} {metric} in {count}"
     how = confidence(view)
     moved = "fell" if view.lower else "rose"
-    relative = f", {abs(view.gain / base) * 100:.3g}% better than the baseline" if base else ""
+    part = part_of(view.gain, base)
+    relative = f", {part} better than the baseline" if part else ""
     tail = " where it was chosen, but not on the sealed text" if how is Confidence.FELL else ""
     first, last = (number(each, digits_for(base, best, 7)) for each in (base, best))
     return f"{how.value}: {metric} {moved} from {first} to {last}{relative}{tail}"

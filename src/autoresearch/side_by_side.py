@@ -12,7 +12,7 @@ from autoresearch.costs import dollars
 from autoresearch.findings import signed
 from autoresearch.sameness import Difference
 from autoresearch.tally import value_text
-from autoresearch.text import clean_line, number
+from autoresearch.text import clean_line, number, part_of
 from autoresearch.view import StudyView
 
 WIDTH, LABEL = 80, 24
@@ -116,7 +116,8 @@ def gain_text(each: Found) -> str:
     if each.best is None or each.gain <= 0:
         return "none"
     half = f" ± {number(each.gain_interval, like=each.best)}" if each.gain_interval else ""
-    share = "" if each.relative_gain is None else f" ({each.relative_gain * 100:.3g}%)"
+    part = "" if each.relative_gain is None else part_of(each.relative_gain, 1.0)
+    share = f" ({part})" if part else ""
     return f"{number(each.gain, like=each.best)}{half}{share}"
 
 

@@ -5,6 +5,7 @@ emoji are text and stay, and so does what holds an emoji together (U+200D betwee
 or U+FE0F behind one), but only there: elsewhere it is a place to hide a message.
 """
 
+import math
 import re
 import shlex
 from pathlib import Path
@@ -91,6 +92,14 @@ def number(value: float, digits: int = 7, like: float | None = None) -> str:
 def short(value: float, decimals: int = 4, like: float | None = None, sign: str = "") -> str:
     """The same for a line: so many decimals, and as many digits of what is too small for them."""
     return f"{value:{sign}.{decimals}{'g' if 0 < abs(like or value) < SMALL else 'f'}}"
+
+
+def part_of(value: float, whole: float) -> str:
+    """Such as "4.36%", "12.8 times"; "" where the whole is nothing, or as good as that."""
+    part = abs(value / whole) if whole else math.inf
+    if part < 9.995:
+        return f"{part * 100:.3g}%"
+    return f"{part:.3g} times" if part < 999.5 else ""
 
 
 def digits_for(one: float, other: float, digits: int) -> int:
