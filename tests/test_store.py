@@ -1,12 +1,14 @@
 """Protects what is known of every experiment: it is written whole, read back equal, never changed
 once it has its verdict, and a file that is not ours is refused in words."""
 
+import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +121,43 @@ def test_the_page_reads_all_and_writes_nothing(store: Store, path: Path) -> None
     with pytest.raises(sqlite3.OperationalError):
         Reader(missing)
     assert not missing.exists()
+
+
+@contextmanager
+def unwritable(folder: Path) -> Iterator[None]:
+    """A folder that nobody may write to in the block; root becomes nobody for it."""
+    is_root = os.geteuid() == 0
+    folder.chmod(0o555)
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["while an engine writes", "alone"])
+def test_a_store_that_cannot_be_written_is_read_all_the_same(is_open: bool) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # where everybody may look into
+        path = Path(name) / "autoresearch.db"
+        with Store(path) as store:
+            store.create_study("t", {}, seed=7, researcher="knobs", machine={})
+            begun = begin(store)
+            if is_open:
+                with unwritable(path.parent):
+                    check_it_reads(path, begun)
+        if not is_open:
+            with unwritable(path.parent):
+                check_it_reads(path, begun)
+
+
+def check_it_reads(path: Path, begun: Experiment) -> None:
+    with Store(path) as reading:
+        assert reading.experiments("t") == (begun,)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reading.event("t", "veto")
 
 
 def test_a_newer_schema_is_refused_and_left_alone(store: Store, path: Path) -> None:

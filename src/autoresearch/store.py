@@ -99,6 +99,8 @@ MIGRATIONS = (
     ALTER TABLE usage ADD COLUMN totals TEXT
     """,
 )
+SETTINGS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 BUSY_SECONDS = 30.0  # that somebody else may write before we give up
 ASK_SECONDS = 1.0  # the same while there is patience, before it is asked whether to go on
 RUNNING, INTERRUPTED = "running", "interrupted"
@@ -152,10 +154,32 @@ class Store:
             self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             self._set_up()
         except sqlite3.DatabaseError as error:
-            raise StudyError(
-                f"{self.path} cannot be opened: {error}. Move it away to start over; git still "
-                "holds every attempt below refs/autoresearch/."
-            ) from error
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in UNWRITABLE and self._open_to_read():
+                return
+            is_none = code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+            mend = (
+                " Move it away to start over; git still holds every attempt below "
+                "refs/autoresearch/."
+            )
+            words = f"{self.path} cannot be opened: {error}.{mend if is_none else ''}"
+            raise StudyError(words) from error
+
+    def _open_to_read(self) -> bool:
+        """Where it cannot be written, by its permissions or its disk: whether it can be read.
+
+        SQLite reads a write-ahead log only where it can note that beside it. Where there is no
+        log, nobody writes at this moment, and the file itself is all.
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        is_whole = not log.exists() or not log.stat().st_size
+        for mode in ("mode=ro", *(["immutable=1"] if is_whole else [])):
+            place = f"{self.path.absolute().as_uri()}?{mode}"
+            with suppress(sqlite3.DatabaseError):
+                self._db = sqlite3.connect(place, uri=True, isolation_level=None)
+                self._set_up(("PRAGMA query_only = ON",))
+                return True
+        return False
 
     def close(self) -> None:
         self._db.close()
@@ -166,12 +190,11 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _set_up(self) -> None:
+    def _set_up(self, settings: tuple[str, ...] = SETTINGS) -> None:
         try:
             self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
+            for each in settings:
+                self._db.execute(each)
             self._migrate()
         except BaseException:
             self._db.close()
