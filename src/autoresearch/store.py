@@ -307,8 +307,9 @@ class Store:
 
     def study(self, tag: str) -> StudyRow:
         """Raises StudyError when there is none."""
-        row = self._db.execute("SELECT * FROM studies WHERE tag = ?", (tag,)).fetchone()
-        if row is None:
+        is_text = tag.isprintable()  # bytes that are none cannot be asked for
+        row = is_text and self._db.execute("SELECT * FROM studies WHERE tag = ?", (tag,)).fetchone()
+        if not row:
             known = ", ".join(self.tags()) or "none yet"
             raise StudyError(f"no study {tag!r} in this lab (there are: {known})")
         facts = dict(row)
