@@ -19,7 +19,9 @@ from autoresearch.terminal import PlainWatcher
 def main(folder: Path, experiments: int, spec: str = "knobs") -> None:
     lab = Lab.open(folder)
     with lab.lock(), Store(opening.store_path(lab)) as store:
-        opened = opening.open_study(lab, store, opening.Wishes("t", experiments=experiments))
+        opened = opening.open_study(
+            lab, store, opening.Wishes("t", limits={"experiments": experiments})
+        )
         researcher = parts.Late(spec) if spec == "knobs" else parts.researcher(spec)
         study = Study(
             tag="t",

@@ -167,7 +167,7 @@ class Place:
         folder.mkdir(parents=True, exist_ok=True)
         helm, beacon = Helm(self.store, "t", Stop()), Beacon(folder, 100.0)
         with self.lab.lock():
-            helm.begin(StudyLimits(experiments=5), "x")
+            helm.begin({"experiments": 5}, "x")
             yield beacon
             beacon.out()
             helm.end("its 5 experiments are done")
@@ -257,7 +257,7 @@ def test_the_screen_is_calm_cheap_and_given_back(
     assert sum(process.cpu_times()[:2]) - used <= 0.06
 
     place.give("note", text=HOSTILE)
-    change = live.until("note 1 waits: up red")
+    change = live.until("note 2 waits: up red")
     assert b"baseline" not in change, "what stands there is not written again"
     assert b"owned" not in live.seen
     with place.engine() as beacon:
@@ -274,7 +274,7 @@ def test_the_screen_is_calm_cheap_and_given_back(
         beacon.phase("scoring", 1, 0)
         live.until("scoring #1")
     live.resize(100, 30)
-    assert b"\x1b[2J" in live.until("note 1 waits")
+    assert b"\x1b[2J" in live.until("note 2 waits")
 
     os.write(live.ours, b"\x03")
     end = live.until(LEAVE)
@@ -348,7 +348,7 @@ def test_it_holds_up_in_tmux(place: Place, tmp_path: Path) -> None:
         tmux("send-keys", "../w", "Enter")
         shows("nothing beats it yet")
         place.give("note", text="stay away from Y")
-        shown = shows("note 1 waits: stay away from Y")
+        shown = shows("note 2 waits: stay away from Y")
         assert "../w" not in shown
         tmux("resize-window", "-x", "60", "-y", "15")
         assert max(map(len, shows("nothing beats it yet").splitlines())) <= 60

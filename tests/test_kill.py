@@ -20,6 +20,7 @@ import pytest
 from autoresearch.experiment import Experiment, incumbent
 from autoresearch.store import Store
 from autoresearch.testing.tiny import TRAIN, make_tiny_lab
+from tests.conftest import Call
 
 KILLS = 50
 STUDIES = 5  # each is killed ten times, from before its first row to after its last
@@ -33,8 +34,10 @@ def git(folder: Path, *words: str) -> str:
     ).stdout.strip()
 
 
-def launch(lab: Path, tag: str, experiments: int = EXPERIMENTS) -> "subprocess.Popen[str]":
-    words = ["run", "--experiments", str(experiments), "--tag", tag]
+def launch(
+    lab: Path, tag: str, experiments: int = EXPERIMENTS, *more: str
+) -> "subprocess.Popen[str]":
+    words = ["run", "--experiments", str(experiments), "--tag", tag, *more]
     return subprocess.Popen(
         [sys.executable, "-m", "autoresearch", *words],
         cwd=lab, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -186,6 +189,23 @@ def in_its_run(lab: Path, number: int) -> Callable[[], bool]:
         )
 
     return check
+
+
+def test_the_limits_outlive_a_kill(tmp_path: Path, autoresearch: Call) -> None:
+    lab = make_tiny_lab(tmp_path / "lab", train=re.sub(r"SLEEP = [\d.]+", "SLEEP = 0.4", TRAIN))
+    engine = launch(lab, "t", 2, "--max-cost", "1", "--max-tokens", "1M")
+    assert eventually(in_its_run(lab, 1), 20)
+    os.killpg(engine.pid, signal.SIGKILL)
+    engine.communicate(timeout=30)
+    autoresearch(lab, "extend", "--experiments", "1")
+    again = autoresearch(lab, "run").stdout
+    assert "Resuming study t: 2 s of training a run, until 3 experiments or 1M tokens" in again
+    assert "or $1.00\n" in again
+    assert len(experiments(lab, "t")) == 4
+    lifted = autoresearch(lab, "run", "--tag", "t", "--max-cost", "none", "--for", "1h").stdout
+    assert "until 3 experiments or 60 min or 1M tokens\n" in lifted
+    fresh = autoresearch(lab, "run", "--experiments", "0").stdout
+    assert fresh.startswith("New study"), "nothing is left of the last one"
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -20,9 +20,20 @@ from autoresearch.experiment import Experiment, Verdict, incumbent
 from autoresearch.lab import Lab
 from autoresearch.ledger import StudyLedger
 from autoresearch.orders import LONGEST_WORDS, MOST_WAITING, give
+from autoresearch.program import Limits, Program
 from autoresearch.results import results_tsv
 from autoresearch.sheet import sheet
-from autoresearch.steering import Steering, Words, at_work, in_force, is_busy, read, steering_of
+from autoresearch.steering import (
+    LIMITED,
+    Steering,
+    Words,
+    at_work,
+    in_force,
+    is_busy,
+    read,
+    resumed,
+    steering_of,
+)
 from autoresearch.store import ENGINES, MIGRATIONS, OVER, STARTED, Event, Store
 from autoresearch.summary import summary
 from autoresearch.testing.tiny import TRAIN, make_tiny_lab
@@ -122,6 +133,20 @@ def test_trouble_lasts_until_it_is_over() -> None:
     assert [each.text for each in read(rows[:4]).lasting("05")] == ["rate limit"], "a score came"
     assert [each.text for each in read(rows).lasting(None)] == ["full"]
     assert not read([*rows, *events((OVER, {"why": "done"}))]).lasting(None)
+
+
+def test_a_limit_is_as_wished_or_as_it_was() -> None:
+    began = (started(experiments=10, tokens=100, written={"experiments": 10}),)
+    state = read(events(*began, ("extend", {"experiments": 5})))
+    program = Program(limits=Limits(experiments=10))
+    same = resumed(state, program, {})
+    assert same == StudyLimits(10, tokens=100)
+    assert in_force(state, same).experiments == 15, "what was added stands"
+    assert resumed(state, program, {"cost_usd": 1.0}) == replace(same, cost_usd=1.0)
+    assert resumed(state, program, {"tokens": None}) == replace(same, tokens=None)
+    edited = resumed(state, Program(limits=Limits(experiments=20)), {})
+    assert edited == StudyLimits(20, tokens=100), "what has changed in program.md, and nothing else"
+    assert resumed(Steering(), program, {"seconds": 5.0}) == StudyLimits(10, 5.0)
 
 
 def test_an_event_without_a_key_orders_nothing() -> None:
@@ -312,7 +337,7 @@ def test_data_that_is_no_mapping_and_odd_keys_are_refused(place: Place) -> None:
             place.give("note", key, text="x")
     with pytest.raises(StudyError, match="no study 'u'"):
         give(place.lab, place.store, "u", "pause", {})
-    assert place.store.events("t") == []
+    assert [each.kind for each in place.store.events("t")] == [LIMITED]
 
 
 def test_words_are_made_harmless_and_do_not_pile_up(place: Place) -> None:
@@ -329,20 +354,20 @@ def test_words_are_made_harmless_and_do_not_pile_up(place: Place) -> None:
 
 def test_ideas_say_how_they_will_be_tried(place: Place) -> None:
     said = place.give("idea", text="X = 2, Y = 0.1")
-    assert said == "idea 1 sets X, Y: it comes next"
+    assert said == "idea 2 sets X, Y: it comes next"
     assert "waits for a model or an agent that reads it: 1 before it" in place.give(
         "idea", text="a wider MLP"
     )
     said = place.give("idea", text="mine", files={"train.py": "X = 1\n"}, onto=0)
-    assert said == "idea 3 waits: 2 before it"
+    assert said == "idea 4 waits: 2 before it"
     exact, words, edit = place.state().ideas
     assert (exact.is_exact, words.is_exact, edit.is_exact) == (True, False, True)
-    place.store.event("t", "taken", idea=1, experiment=4)
-    place.refused("idea 1 is experiment #4 already: skip that instead", "withdraw", id=1)
+    place.store.event("t", "taken", idea=2, experiment=4)
+    place.refused("idea 2 is experiment #4 already: skip that instead", "withdraw", id=2)
 
 
 def test_the_same_order_twice_is_one(place: Place) -> None:
-    assert "note 1" in place.give("note", "key-12345", text="once")
+    assert "note 2" in place.give("note", "key-12345", text="once")
     assert place.give("note", "key-12345", text="once") == "done already"
     with pytest.raises(StudyError, match="of another order"):
         place.give("pause", "key-12345")

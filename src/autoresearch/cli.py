@@ -1,5 +1,6 @@
 """The command line. Every command says what it did and where to look next."""
 
+import math
 import os
 import shutil
 import sqlite3
@@ -31,6 +32,7 @@ from autoresearch.cli_base import (
     DOLLARS,
     DURATION,
     Commands,
+    OrNone,
     here,
     json_text,
     leave,
@@ -131,15 +133,15 @@ def prepare() -> None:
 
 @commands.command()
 @click.option("--researcher", help="Who proposes: see `autoresearch researchers`.")
-@click.option("--experiments", type=click.IntRange(min=0), help="How many, besides the baseline.")
-@click.option("--for", "seconds", type=DURATION, help="Time for the whole study: 8h, 90m.")
+@click.option("--experiments", type=OrNone(click.IntRange(min=0)), help="Besides the baseline.")
+@click.option("--for", "seconds", type=OrNone(DURATION), help="For the whole study: 8h, 90m.")
 @click.option("--budget", type=DURATION, help="Training time of one run: 300s, 5m.")
 @click.option("--tag", help="Name of the study; the same name resumes it.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of a new study (default 0).")
 @click.option("--keep-rule", help="confirm (default), or greedy: any decrease, as the original.")
 @click.option("--require-tier", type=click.IntRange(1, 3), help="Refuse to run in a weaker box.")
-@click.option("--max-tokens", type=COUNT, help="Of all proposals together: 500k, 20M.")
-@click.option("--max-cost", type=DOLLARS, help="In US dollars, as far as agents report it.")
+@click.option("--max-tokens", "tokens", type=OrNone(COUNT), help="Of all proposals: 500k, 20M.")
+@click.option("--max-cost", "cost_usd", type=OrNone(DOLLARS), help="US dollars, as agents say.")
 @click.option("--notify", help="A command that is told of a new best, trouble and the end.")
 @click.option(
     "--agent-read",
@@ -149,22 +151,22 @@ def prepare() -> None:
 )
 def run(
     researcher: str | None,
-    experiments: int | None,
-    seconds: float | None,
     budget: float | None,
     tag: str | None,
     seed: int | None,
     keep_rule: str | None,
     require_tier: int | None,
-    max_tokens: int | None,
-    max_cost: float | None,
     notify: str | None,
     agent_read: tuple[Path, ...],
+    **limits: float | None,
 ) -> None:
-    """Do research until the limits are reached. Run it again to resume."""
-    wishes = opening.Wishes(
-        tag, researcher, experiments, seconds, budget, seed, keep_rule, max_tokens, max_cost
-    )
+    """Do research until the limits are reached. Run it again to resume, with the same limits.
+
+    A limit that is given again replaces that one alone, and `none` lifts it: --max-cost none.
+    """
+    said = {name: limit for name, limit in limits.items() if limit is not None}
+    wished = {name: None if limit == math.inf else limit for name, limit in said.items()}
+    wishes = opening.Wishes(tag, researcher, wished, budget, seed, keep_rule)
     lab, settings = here(), Settings(grants=tuple(each.resolve() for each in agent_read))
     launch.require(require_tier or 1)
     with lab.lock(), Store(opening.store_path(lab)) as store:
@@ -315,7 +317,9 @@ def demo(folder: Path, experiments: int, budget: float) -> None:
     edits = numbered(experiments, "edit")
     click.echo(f"The researcher `knobs` will try {edits}, {budget:g} s of training each.\n")
     with lab.lock(), Store(opening.store_path(lab)) as store:
-        launch.run_study(lab, store, opening.Wishes("demo", "knobs", experiments, None, budget))
+        launch.run_study(
+            lab, store, opening.Wishes("demo", "knobs", {"experiments": experiments}, budget)
+        )
     click.echo(f"\nLook around: cd {folder}, then autoresearch log | show 1 | report --final | run")
 
 

@@ -100,6 +100,16 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+class OrNone(click.ParamType[Any]):
+    """A limit, or `none`: infinity."""
+
+    def __init__(self, kind: click.ParamType[Any]) -> None:
+        self.kind, self.name = kind, f"{kind.name}|none"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return math.inf if value == "none" else self.kind.convert(value, param, ctx)
+
+
 DURATION = Parsed("DURATION", parse_duration)
 COUNT = Parsed("COUNT", parse_count)
 DOLLARS = Parsed("DOLLARS", parse_dollars)

@@ -6,9 +6,10 @@ is asked a few times a second whether anybody has written to it, which costs nex
 
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from autoresearch.budget import StudyLimits
 from autoresearch.errors import Skipped, Stopped
 from autoresearch.steering import CARRIED, KINDS, TAKEN, Steering, Words, read
 from autoresearch.store import OVER, STARTED, Store
@@ -75,10 +76,9 @@ class Helm:
             return "its idea was withdrawn by the person"
         return ""
 
-    def begin(self, limits: StudyLimits | None, researcher: str) -> None:
-        """An engine is at work from now on, with these limits; None: those before still stand."""
-        given = {} if limits is None else asdict(limits)
-        self.store.event(self.tag, STARTED, pid=os.getpid(), researcher=researcher, **given)
+    def begin(self, limits: Mapping[str, Any], researcher: str) -> None:
+        """An engine is at work from now on, with these limits; {}: those before still stand."""
+        self.store.event(self.tag, STARTED, pid=os.getpid(), researcher=researcher, **limits)
 
     def end(self, why: str) -> None:
         self.store.event(self.tag, OVER, why=why)

@@ -1,8 +1,10 @@
 """From a person's words to a study that can run: found again, or begun with its baseline."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from autoresearch import git, keep, machine
 from autoresearch.budget import StudyLimits
@@ -11,7 +13,7 @@ from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab, valid_tag
 from autoresearch.ledger import used_by, waited
 from autoresearch.program import Program
-from autoresearch.steering import DIMENSIONS, in_force, steering_of
+from autoresearch.steering import LIMITED, in_force, limits_event, resumed, steering_of
 from autoresearch.store import Store, StudyRow
 
 
@@ -21,13 +23,10 @@ class Wishes:
 
     tag: str | None = None
     researcher: str | None = None
-    experiments: int | None = None
-    seconds: float | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)  # of StudyLimits's; None: lifted
     budget_seconds: float | None = None
     seed: int | None = None
     keep_rule: str | None = None
-    tokens: int | None = None
-    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +52,14 @@ def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = Fals
     program = Program.load(lab.root / "program.md")
     if wishes.budget_seconds is not None:
         program = replace(program, budget_seconds=wishes.budget_seconds)
-    said = {each: limit for each in DIMENSIONS if (limit := getattr(wishes, each)) is not None}
-    limits = replace(StudyLimits.of(program), **said)
     if wishes.keep_rule is not None:
         keep.rule_named(wishes.keep_rule)
-    tag = choose_tag(lab, store, limits) if wishes.tag is None else valid_tag(wishes.tag)
+    tag = choose_tag(lab, store, program, wishes) if wishes.tag is None else valid_tag(wishes.tag)
     check_not_imported(store, tag)
+    state = steering_of(store, tag)
+    limits = resumed(state, program, wishes.limits)
     if tag in store.tags() and has_no_result(store.experiments(tag)):
+        limits = in_force(state, limits)
         lab.agree(tag, {})
         store.forget(tag)
     if tag in store.tags():
@@ -73,12 +73,13 @@ def open_study(lab: Lab, store: Store, wishes: Wishes, *, from_head: bool = Fals
     return begin(lab, store, tag, program, wishes, limits, from_head)
 
 
-def choose_tag(lab: Lab, store: Store, limits: StudyLimits) -> str:
+def choose_tag(lab: Lab, store: Store, program: Program, wishes: Wishes) -> str:
     """The last study while it has something left to do, else a new one named after the day."""
     tags = store.tags()
     last = last_run(store)
     if last:
-        whole = in_force(steering_of(store, last), limits)
+        state = steering_of(store, last)
+        whole = in_force(state, resumed(state, program, wishes.limits))
         used, idle = used_by(store, last), waited(store, last)
         if not whole.spent(store.experiments(last), used, idle):
             return last
@@ -173,6 +174,7 @@ def begin(
         machine=machine.facts(),
         keep_rule=keep.rule_named(wishes.keep_rule or "confirm").name,
     )
+    store.event(tag, LIMITED, **limits_event(limits, program))
     first = store.begin(tag, None, "baseline")
     store.proposed(tag, replace(first, commit=commit, description="baseline"))
     lab.record_attempt(tag, 0, commit)

@@ -13,6 +13,7 @@ from typing import Any
 from autoresearch.budget import StudyLimits
 from autoresearch.constants import assignments
 from autoresearch.lab import Lab
+from autoresearch.program import Program
 from autoresearch.store import OVER, STARTED, TROUBLE, Event, Store
 
 ORDERS = (
@@ -20,8 +21,9 @@ ORDERS = (
     *("note", "idea", "withdraw", "extend"),
 )
 CARRIED, TAKEN, PAUSED = "carried", "taken", "paused"  # what engines say of orders
+LIMITED = "limits"  # a study has begun with these
 UNAVAILABLE, BACK = "unavailable", "back"  # what a researcher's watch says of it
-KINDS = (*ORDERS, CARRIED, TAKEN, STARTED, OVER, TROUBLE, UNAVAILABLE, BACK)
+KINDS = (*ORDERS, CARRIED, TAKEN, LIMITED, STARTED, OVER, TROUBLE, UNAVAILABLE, BACK)
 DIMENSIONS = tuple(each.name for each in fields(StudyLimits))
 
 
@@ -52,6 +54,7 @@ class Steering:
     notes: tuple[Words, ...] = ()  # that no proposal has carried yet
     ideas: tuple[Words, ...] = ()  # whose experiment has not begun, or is not over
     given: StudyLimits | None = None  # the limits that the last engine began with
+    written: StudyLimits | None = None  # what program.md said of them then
     extensions: Mapping[int, Mapping[str, float]] | None = None  # of them since, by their ids
     researcher: str = ""  # of the last engine
     troubles: Mapping[str, Words] | None = None  # by what is the matter; see `lasting`
@@ -130,8 +133,9 @@ def _answered(state: Steering, event: Event) -> Steering:
     if event.kind == STARTED:
         state = replace(state, stopping=False, pid=data.get("pid"), over="", troubles=None)
         if DIMENSIONS[0] in data:  # no `try`
-            state = _limited(replace(state, researcher=str(data.get("researcher", ""))), data)
-        return state
+            state = replace(state, researcher=str(data.get("researcher", "")))
+    if event.kind in (STARTED, LIMITED):
+        return _limited(state, data) if DIMENSIONS[0] in data else state
     if event.kind == OVER:
         why = str(data.get("why", ""))
         return replace(state, pid=None, stopping=False, over=why, troubles=None)
@@ -174,7 +178,8 @@ def _limited(state: Steering, data: Mapping[str, Any]) -> Steering:
         for number, amounts in (state.extensions or {}).items()
         if (left := {name: amount for name, amount in amounts.items() if name in same})
     }
-    return replace(state, given=limits, extensions=stand or None)
+    written = StudyLimits(**data["written"]) if "written" in data else None
+    return replace(state, given=limits, written=written, extensions=stand or None)
 
 
 def _without(words: tuple[Words, ...], number: int) -> tuple[Words, ...]:
@@ -184,6 +189,22 @@ def _without(words: tuple[Words, ...], number: int) -> tuple[Words, ...]:
 def steering_of(store: Store, tag: str) -> Steering:
     """How the orders of a study stand now."""
     return read(store.events(tag, kinds=KINDS))
+
+
+def limits_event(limits: StudyLimits, program: Program) -> dict[str, Any]:
+    """What an event says of the limits from now on."""
+    return {**asdict(limits), "written": asdict(StudyLimits.of(program))}
+
+
+def resumed(state: Steering, program: Program, wishes: Mapping[str, float | None]) -> StudyLimits:
+    """The limits of an engine that would begin now, each as the person wishes it, or else as
+    program.md has it where that has changed, or else as it was for the last engine."""
+    now = StudyLimits.of(program)
+    given, written = state.given or now, state.written or now
+    changed = {
+        name: limit for name, limit in asdict(now).items() if getattr(written, name) != limit
+    }
+    return replace(given, **{**changed, **wishes})
 
 
 def in_force(state: Steering, limits: StudyLimits) -> StudyLimits:

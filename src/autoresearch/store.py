@@ -108,7 +108,7 @@ STARTED, OVER = "started", "over"  # events: an engine began to work on the stud
 TROUBLE = "trouble"  # an event: failures in a row, a full disk
 ENGINES = (  # kinds of events that only the engine may write
     *("started", "over", "trouble", "resumed", "stopped", "waited", "paused", "carried", "taken"),
-    "final",
+    *("limits", "final"),
 )
 
 

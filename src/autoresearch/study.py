@@ -23,7 +23,7 @@ from autoresearch.lab import log_path
 from autoresearch.ledger import used_by
 from autoresearch.nights import full_disk_is_a_crash, patient, pause, room_to_write, waited_seconds
 from autoresearch.proposing import propose
-from autoresearch.steering import PAUSED
+from autoresearch.steering import PAUSED, limits_event
 from autoresearch.text import clean_line
 from autoresearch.traces import check_interruptions, recover, settle
 
@@ -138,8 +138,9 @@ def conclude(study: Study, experiment: Experiment, ending: Ending, seconds: floa
 def announced(study: Study, limits: StudyLimits | None, work: Callable[[], str]) -> str:
     """Do the work, and write down that an engine is at it and why it is no longer: returned."""
     why = "it was interrupted"
+    given = {} if limits is None else limits_event(limits, study.program)
     with room_to_write(study):
-        study.helm.begin(limits, study.researcher_name)
+        study.helm.begin(given, study.researcher_name)
     try:
         why = work()
     except Stopped:

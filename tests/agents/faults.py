@@ -95,7 +95,7 @@ def spend_a_bad_night(agent: str, folder: Path, names: list[str], idle_seconds: 
         settings = Settings(idle_seconds=idle_seconds, tool_calls=TOOL_CALLS)
         opened, began = Lab.open(lab), time.monotonic()
         with opened.lock(), Store(opening.store_path(opened)) as store:
-            wishes = opening.Wishes("t", agent, len(names) + 1)
+            wishes = opening.Wishes("t", agent, {"experiments": len(names) + 1})
             launch.run_study(opened, store, wishes, settings)
             rows, events = store.experiments("t"), store.events("t")
     numbers = {name: number for number, name in enumerate(names, 1)}

@@ -37,7 +37,9 @@ def spend(researcher: str, folder: Path, experiments: int) -> WholeNight:
         patch.setattr(watch, "FIRST_PAUSE_SECONDS", 0.0)
         patch.setattr(watch, "LONGEST_PAUSE_SECONDS", 0.0)
         with lab.lock(), Store(opening.store_path(lab)) as store:
-            launch.run_study(lab, store, opening.Wishes("t", researcher, experiments))
+            launch.run_study(
+                lab, store, opening.Wishes("t", researcher, {"experiments": experiments})
+            )
             rows, used = store.experiments("t"), store.usage("t")
             events: dict[int, list[str]] = {}
             for each in store.events("t"):
