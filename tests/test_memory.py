@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.change import Theme
+from autoresearch.change import Theme, fingerprint
 from autoresearch.experiment import Experiment, Run, Verdict
 from autoresearch.lab import Lab
 from autoresearch.memory import Memory, Page, key_of
@@ -197,7 +197,11 @@ def test_a_damaged_page_is_made_anew(
 
 
 def test_a_page_comes_back_as_it_was_written(past: Past, tmp_path: Path) -> None:
+    marks = past.memory.marks(past.history)
+    assert marks == {fingerprint({"train.py": text.encode()}) for text in (TRAIN, BETTER)}
+    assert not past.kept.exists(), "a reader writes nothing"
     past.shown(tmp_path / "history")
+    assert past.memory.marks(past.history) == marks
     key = key_of(past.history[1])
     page = Page.read(past.kept / "0001.json", key)
     assert page is not None

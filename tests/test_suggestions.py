@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from autoresearch.answers import command
-from autoresearch.change import Theme
+from autoresearch.change import Theme, fingerprint
 from autoresearch.constants import assignments
 from autoresearch.experiment import Experiment, Run, Verdict
 from autoresearch.learned import causes, failed_places, size_of, worths
@@ -127,6 +127,37 @@ def test_two_near_misses_at_different_places_are_put_together() -> None:
     themes = {1: (Theme("WIDTH", "512", "640"),), 2: (Theme("SOFTCAP", "15.0", "20.0"),)}
     found = (change(1, Verdict.DISCARD, -0.0001), change(2, Verdict.DISCARD, -0.0002))
     assert "WIDTH = 640 and SOFTCAP = 20.0" in lines(study(themes, *found))
+
+
+SOURCE = """
+LEVEL = 8  # range: 1 to 9
+SHAPE = 4  # one of: 2, 4
+WIDTH = 512
+SOFTCAP = 15.0
+"""
+
+
+def test_a_hint_leaves_no_room_for_a_value_that_is_not_suggested() -> None:
+    themes = {1: (Theme("LEVEL", "4", "8"),), 2: (Theme("SHAPE", "4", "2"),)}
+    found = (change(1, Verdict.KEEP, 0.1), change(2, Verdict.DISCARD, -0.5, parent=1))
+    view = study(themes, *found)
+    assert {"LEVEL = 16", "SHAPE = 8"} <= {*lines(view)}
+    assert lines(replace(view, files={"train.py": SOURCE})) == []
+    wider = SOURCE.replace("1 to 9", "1 to 16").replace("2, 4", "2, 4, 8")
+    assert lines(replace(view, files={"train.py": wider})) == ["LEVEL = 16", "SHAPE = 8"]
+
+
+def test_what_ran_already_or_cannot_be_set_is_not_suggested() -> None:
+    themes = {1: (Theme("WIDTH", "512", "640"),), 2: (Theme("SOFTCAP", "15.0", "20.0"),)}
+    found = (change(1, Verdict.DISCARD, -0.0001), change(2, Verdict.DISCARD, -0.0002))
+    both = "WIDTH = 640 and SOFTCAP = 20.0"
+    view = replace(study(themes, *found), files={"train.py": SOURCE})
+    assert both in lines(view)
+    assert both not in lines(replace(view, files={"train.py": SOURCE.replace("WIDTH", "W")}))
+    ran = SOURCE.replace("512", "640  # as is").replace("15.0", "20.0")
+    assert both not in lines(
+        replace(view, ran=frozenset({fingerprint({"train.py": ran.encode()})}))
+    )
 
 
 def test_constants_that_nobody_touched_are_named() -> None:

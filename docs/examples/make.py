@@ -99,7 +99,7 @@ def taken(folder: Path) -> StudyView:
 
 def to_json(view: StudyView) -> dict[str, Any]:
     """Every field of the view; the program as the store keeps it."""
-    return asdict(view) | {"program": view.program.contract()}
+    return asdict(view) | {"program": view.program.contract(), "ran": sorted(view.ran)}
 
 
 def of_json(facts: dict[str, Any]) -> StudyView:
@@ -115,6 +115,7 @@ def of_json(facts: dict[str, Any]) -> StudyView:
             "themes": numbered(facts["themes"], lambda each: tuple(Theme(**one) for one in each)),
             "usage": numbered(facts["usage"], lambda each: Usage(**each)),
             "diffs": numbered(facts["diffs"], str),
+            "ran": frozenset(facts["ran"]),
         }
     )
 

@@ -104,6 +104,42 @@ def assignments(text: str) -> dict[str, str]:
     return found
 
 
+def texts(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The files that are UTF-8."""
+    found = {}
+    for name, content in files.items():
+        with contextlib.suppress(UnicodeDecodeError):
+            found[name] = content.decode()
+    return found
+
+
+def settable(
+    sources: Mapping[str, str], resolved: Mapping[str, Scalar] | None = None
+) -> dict[str, tuple[str, Constant]]:
+    """Each constant of some files, with the first that has it; what is no Python has none."""
+    found: dict[str, tuple[str, Constant]] = {}
+    for file, source in sources.items():
+        with contextlib.suppress(SyntaxError):
+            here = find_constants(source, resolved)
+            found = {name: (file, each) for name, each in here.items()} | found
+    return found
+
+
+def assigned(
+    sources: Mapping[str, str],
+    values: Mapping[str, str],
+    resolved: Mapping[str, Scalar] | None = None,
+) -> dict[str, str]:
+    """The files with other values, as written, for some constants. KeyError for one that none of
+    them has."""
+    known = settable(sources, resolved)
+    after = dict(sources)
+    for name, value in values.items():
+        file = known[name][0]
+        after[file] = rewrite(after[file], {name: value}, resolved)
+    return after
+
+
 # --- Finding ----------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from autoresearch import git
-from autoresearch.constants import assignments, find_constants, rewrite
+from autoresearch.constants import assigned, assignments, settable, texts
 from autoresearch.errors import Failed
 from autoresearch.experiment import Proposal
 from autoresearch.lab import Lab
@@ -44,16 +44,9 @@ def _merge(lab: Lab, desk: Desk, idea: Words) -> None:
 
 def _assign(desk: Desk, values: Mapping[str, str]) -> None:
     """Set each constant in the first script that has it."""
-    left, known = dict(values), desk.parent.resolved
-    for name in desk.program.editable:
-        path = desk.tree / name
-        try:
-            source = path.read_bytes().decode()
-            here = {each: left[each] for each in find_constants(source, known) if each in left}
-        except (SyntaxError, UnicodeDecodeError):
-            continue
-        if here:
-            path.write_bytes(rewrite(source, here, known).encode())
-            left = {each: value for each, value in left.items() if each not in here}
-    if left:
-        raise Failed(f"no script has a constant {', '.join(left)} to set")
+    sources = texts({name: (desk.tree / name).read_bytes() for name in desk.program.editable})
+    there = settable(sources, desk.parent.resolved)
+    if missing := [name for name in values if name not in there]:
+        raise Failed(f"no script has a constant {', '.join(missing)} to set")
+    for name, source in assigned(sources, values, desk.parent.resolved).items():
+        (desk.tree / name).write_bytes(source.encode())

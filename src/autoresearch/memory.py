@@ -97,6 +97,21 @@ class Memory:
             found |= self._touched(unknown[first : first + AT_ONCE])
         return {number: themes for number, themes in found.items() if themes}
 
+    def marks(self, history: tuple[Experiment, ...]) -> frozenset[str]:
+        """The fingerprints of the files of all that ran. For readers: nothing is written."""
+        found, unknown = set[str](), list[str]()
+        for each in filter(has_run, history):
+            page = Page.read(self._home / f"{each.number:04d}.json", key_of(each))
+            if page:
+                found.add(page.fingerprint)
+            elif each.commit:
+                unknown.append(each.commit)
+        for first in range(0, len(unknown), AT_ONCE):
+            some = unknown[first : first + AT_ONCE]
+            files = self.lab.contents_of(some, self.program.editable)
+            found.update(fingerprint(each) for each in files.values() if each)
+        return frozenset(found)
+
     @property
     def _home(self) -> Path:
         return self.lab.study_folder(self.tag) / "history"

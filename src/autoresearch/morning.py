@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from autoresearch.chart import progress_png
-from autoresearch.constants import find_constants
+from autoresearch.constants import settable, texts
 from autoresearch.experiment import Experiment
 from autoresearch.lab import Lab
+from autoresearch.literals import Scalar
 from autoresearch.markdown import report_markdown
 from autoresearch.memory import Memory
 from autoresearch.program import Program
@@ -43,6 +44,7 @@ def write_view(study: StudyView, folder: Path) -> None:
 def view(lab: Lab, store: Store, tag: str, program: Program) -> StudyView:
     row, experiments = store.study(tag), store.experiments(tag)
     finished = tuple(each for each in experiments if not each.is_open)
+    memory = Memory(lab, tag, program)
     study = StudyView(
         tag=tag,
         program=program,
@@ -52,14 +54,17 @@ def view(lab: Lab, store: Store, tag: str, program: Program) -> StudyView:
         machine=row.machine,
         diffs=diffs(lab, program, experiments),
         final=store.final(tag),
-        themes=Memory(lab, tag, program).themes(finished),
+        themes=memory.themes(finished),
+        ran=memory.marks(finished),
         usage=store.usage(tag),
         researcher=row.researcher,
         keep_rule=row.keep_rule,
         seed=row.seed,
         data=data_facts(lab.study_folder(tag) / "prepare.json"),
     )
-    return replace(study, best_diff=best_diff(lab, study), constants=constants(lab, study))
+    files = best_files(lab, study)
+    found = constants(files, study.best.resolved if study.best else {})
+    return replace(study, best_diff=best_diff(lab, study), files=files, constants=found)
 
 
 def best_diff(lab: Lab, study: StudyView) -> str:
@@ -71,18 +76,16 @@ def best_diff(lab: Lab, study: StudyView) -> str:
     return lab.diffs([pair], study.program).get(pair, "")
 
 
-def constants(lab: Lab, study: StudyView) -> dict[str, str]:
-    """Those of the best's files that the built-in researcher would vary, as they are written."""
-    best, found = study.best, dict[str, str]()
-    if best is None or best.commit is None:
-        return found
-    files = lab.contents_of([best.commit], study.program.editable)[best.commit]
-    for name, content in files.items():
-        if name.endswith(".py"):
-            with suppress(SyntaxError, UnicodeDecodeError):
-                each = find_constants(content.decode(), best.resolved)
-                found |= {one.name: one.text for one in each.values() if space_of(one, one.value)}
-    return found
+def best_files(lab: Lab, study: StudyView) -> Mapping[str, str]:
+    """The editable files of the best; none where git has lost them."""
+    commit = study.best.commit if study.best else None
+    return texts(lab.contents_of([commit], study.program.editable)[commit]) if commit else {}
+
+
+def constants(files: Mapping[str, str], resolved: Mapping[str, Scalar]) -> dict[str, str]:
+    """Those that the built-in researcher would vary, as they are written."""
+    found = settable(files, resolved)
+    return {name: one.text for name, (_, one) in found.items() if space_of(one, one.value)}
 
 
 def diffs(lab: Lab, program: Program, experiments: tuple[Experiment, ...]) -> dict[int, str]:

@@ -8,15 +8,19 @@ nobody touched. Each says what it rests on. None of it is a promise.
 import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from math import floor, isfinite, log10
 
-from autoresearch.change import Theme
+from autoresearch.change import Theme, fingerprint
+from autoresearch.constants import assigned, assignments, settable
 from autoresearch.experiment import Experiment
 from autoresearch.findings import counted
 from autoresearch.learned import directions, moved, size_of, themes_of
+from autoresearch.literals import evaluate
 from autoresearch.misses import near_misses
 from autoresearch.outline import span
+from autoresearch.researchers.hints import admits, is_idle
 from autoresearch.spoken import remark, size
 from autoresearch.tally import REWRITE, Tally, Themes, lineage, places, tallies, values_now
 from autoresearch.text import clean_line
@@ -45,14 +49,35 @@ def suggestions(view: StudyView) -> list[Suggestion]:
         return []
     themes = themes_of(view)
     tried = tallies(view, themes)
-    found = chain(
-        islice(_again(view, themes), AGAIN),
-        islice(_further(view, themes, tried), FURTHER),
-        islice(_together(view, themes), TOGETHER),
-        islice(_other_side(view, themes, tried), OTHER),
-        _untouched(view, themes),
+    kinds = (
+        (_again(view, themes), AGAIN),
+        (_further(view, themes, tried), FURTHER),
+        (_together(view, themes), TOGETHER),
+        (_other_side(view, themes, tried), OTHER),
+        (_untouched(view, themes), 1),
     )
+    fits = partial(_fits, view)
+    found = chain.from_iterable(islice(filter(fits, kind), most) for kind, most in kinds)
     return list({idea.text: idea for idea in found}.values())[:MOST]
+
+
+def _fits(view: StudyView, idea: Suggestion) -> bool:
+    """Whether the best's files have the constants of a line of values, their hints leave room for
+    these, and nobody has run that."""
+    values = assignments(idea.text)
+    if not values or not view.files or not view.best:
+        return True
+    known = view.best.resolved
+    found = settable(view.files, known)
+    if not values.keys() <= found.keys():
+        return False
+    now = {name: constant.value for name, (_, constant) in found.items()}
+    now |= {name: evaluate(value) for name, value in values.items()}
+    touched = {name: found[name][1] for name in values}
+    if any(not admits(each, now[name]) or is_idle(each, now) for name, each in touched.items()):
+        return False
+    after = assigned(view.files, values, known)
+    return fingerprint({name: text.encode() for name, text in after.items()}) not in view.ran
 
 
 def _again(view: StudyView, themes: Themes) -> Iterator[Suggestion]:

@@ -30,7 +30,9 @@ class StudyView:
     best_diff: str = ""  # the incumbent against the baseline
     final: Final | None = None  # what the sealed text said, once it was opened
     themes: Mapping[int, tuple[Theme, ...]] = field(default_factory=dict)  # of changes in the code
+    files: Mapping[str, str] = field(default_factory=dict)  # the best's editable ones
     constants: Mapping[str, str] = field(default_factory=dict)  # that may be varied, in the best
+    ran: frozenset[str] = frozenset()  # fingerprints of all editable files that were run
     usage: Mapping[int, Usage] = field(default_factory=dict)  # number -> what its proposal took
     researcher: str = ""
     keep_rule: str = ""  # empty: not known

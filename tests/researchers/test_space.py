@@ -50,7 +50,7 @@ def test_near_is_a_narrower_part_around_the_value(space: Range) -> None:
         near, place = space.near(value), space.encode(value)
         assert isinstance(place, int | float)
         assert space.low <= near.low <= place <= near.high <= space.high
-        assert not near.distribution().single()
+        assert not near.is_single
 
 
 def test_near_reaches_a_quarter_of_the_width_each_way() -> None:

@@ -65,7 +65,7 @@ _TINY = 1e-30  # below it a float counts as zero
 def space_of(constant: Constant, start: Scalar) -> Space | None:
     """Where a constant is searched, given its value at the study's start; None leaves it alone."""
     space = _space(constant, start)
-    return None if space is None or space.distribution().single() else space
+    return None if space is None or space.is_single else space
 
 
 def _space(constant: Constant, start: Scalar) -> Space | None:
@@ -105,7 +105,7 @@ def misread(constant: Constant) -> str:
         found = None if isinstance(value, bool | str) else _hinted(constant, value)
         if found is None:
             return f"{name}: `{comment}` is not understood: write `range: 0.001 to 0.1, log`"
-        if found.distribution().single():
+        if found.is_single:
             return (
                 f"{name}: `{comment}` leaves one value: {_kind(constant.value)}, as it is written"
             )
@@ -117,6 +117,28 @@ def misread(constant: Constant) -> str:
 def _kind(value: Scalar) -> str:
     kinds = {bool: "True or False", int: "a whole number", float: "a number", str: "a word"}
     return kinds[type(value)]
+
+
+def admits(constant: Constant, value: Scalar) -> bool:
+    """Whether the hint behind a constant leaves room for a value; without a hint there is some."""
+    if isinstance(constant.value, float) and type(value) is int:
+        value = float(value)
+    if _FIXED.search(constant.comment):
+        return False
+    if match := _ONE_OF.search(constant.comment):
+        return repr(value) in map(repr, _choices(match[1], constant.value))
+    if isinstance(constant.value, bool | str) or isinstance(value, bool | str):
+        return True
+    space = _hinted(constant, constant.value)
+    return space is None or (
+        space.can_express(value) and space.low <= space.position(value) <= space.high
+    )
+
+
+def hint_of(constant: Constant) -> str:
+    """The words of it that say what a value may be; "" without any."""
+    found = (each.search(constant.comment) for each in (_ONE_OF, *_RANGES, _FIXED))
+    return next((match[0].strip(" ;,.(") for match in found if match), "")
 
 
 def is_idle(constant: Constant, values: Mapping[str, Scalar]) -> bool:

@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import create_trial
@@ -25,7 +31,7 @@ from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
 from autoresearch.researchers.hints import misread, space_of
 from autoresearch.researchers.notes import Notes, Values
-from autoresearch.researchers.space import Space
+from autoresearch.researchers.space import Choice, Space
 
 _ASKS = 200  # before the neighbourhood counts as exhausted
 _EAGER = 50  # of these, before they are made at random: TPE may insist on what was tried
@@ -195,7 +201,7 @@ def _ask(names: Sequence[str], notes: Notes, learns: bool, seed: int) -> Values:
             spaces = {name: space.near(notes.before[name]) for name, space in spaces.items()}
         if learns and notes.guesses.issuperset(names):  # less work a step first: more steps
             spaces = {name: space.below(notes.before[name]) for name, space in spaces.items()}
-    trial = study.ask({name: space.distribution() for name, space in spaces.items()})
+    trial = study.ask({name: _distribution(space) for name, space in spaces.items()})
     values = {name: space.decode(trial.params[name]) for name, space in spaces.items()}
     return {
         name: value
@@ -210,9 +216,18 @@ def _learned(spaces: Mapping[str, Space], notes: Notes, seed: int) -> optuna.Stu
         warnings.simplefilter("ignore", ExperimentalWarning)
         sampler = TPESampler(seed=seed, multivariate=True, n_startup_trials=_FIRST)
     study = optuna.create_study(sampler=sampler, direction="minimize")
-    distributions = {name: space.distribution() for name, space in spaces.items()}
+    distributions = {name: _distribution(space) for name, space in spaces.items()}
     for values, score in notes.results:
         params = {n: space.encode(values[n]) for n, space in spaces.items() if n in values}
         if len(params) == len(spaces) and None not in params.values():
             study.add_trial(create_trial(params=params, distributions=distributions, value=score))
     return study
+
+
+def _distribution(space: Space) -> BaseDistribution:
+    """What Optuna samples a coordinate from."""
+    if isinstance(space, Choice):
+        return CategoricalDistribution([repr(value) for value in space.values])
+    if space.is_integer:
+        return IntDistribution(int(space.low), int(space.high), log=space.is_log)
+    return FloatDistribution(space.low, space.high, log=space.is_log)

@@ -8,13 +8,6 @@ import math
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-
 from autoresearch.literals import Scalar, is_power_of_two
 
 Coordinate = float | str
@@ -38,8 +31,10 @@ class Choice:
 
     values: tuple[Scalar, ...]
 
-    def distribution(self) -> BaseDistribution:
-        return CategoricalDistribution([repr(value) for value in self.values])
+    @property
+    def is_single(self) -> bool:
+        """Whether there is nothing to choose."""
+        return len(self.values) == 1
 
     def encode(self, value: Scalar) -> Coordinate | None:
         """The coordinate of a value, None if it is no choice."""
@@ -75,17 +70,17 @@ class Range:
     high: float
     unit: int = 1
 
-    def distribution(self) -> BaseDistribution:
-        if self._is_integer:
-            return IntDistribution(int(self.low), int(self.high), log=self._is_log)
-        return FloatDistribution(self.low, self.high, log=self._is_log)
+    @property
+    def is_single(self) -> bool:
+        """Whether there is nothing to choose."""
+        return self.low == self.high
 
     @property
-    def _is_integer(self) -> bool:
+    def is_integer(self) -> bool:
         return self.scale in (Scale.WHOLE, Scale.POWER)
 
     @property
-    def _is_log(self) -> bool:
+    def is_log(self) -> bool:
         return self.scale in (Scale.LOG, Scale.NEAR_ONE) or (
             self.scale is Scale.WHOLE and self.low >= 1
         )
@@ -112,20 +107,20 @@ class Range:
         place = self.encode(value)
         if not isinstance(place, int | float):
             return self
-        if self._is_log:
+        if self.is_log:
             reach = (self.high / self.low) ** 0.25
             low, high = place / reach, place * reach
         else:
             reach = (self.high - self.low) / 4
             low, high = place - reach, place + reach
-        if self._is_integer:  # at least one step
+        if self.is_integer:  # at least one step
             low, high = min(math.ceil(low), place - 1), max(math.floor(high), place + 1)
         return replace(self, low=max(low, self.low), high=min(high, self.high))
 
     def below(self, value: Scalar) -> "Range":
         """The part of this range that lies below a whole number, where there is one."""
         place = self.encode(value)
-        if self._is_integer and isinstance(place, int | float) and place - 1 >= self.low:
+        if self.is_integer and isinstance(place, int | float) and place - 1 >= self.low:
             return replace(self, high=place - 1)
         return self
 
@@ -134,7 +129,7 @@ class Range:
         first, second = self.encode(one), self.encode(other)
         if not isinstance(first, int | float) or not isinstance(second, int | float):
             return 1.0
-        if self._is_log:
+        if self.is_log:
             return abs(math.log(first / second)) / math.log(self.high / self.low)
         return abs(first - second) / (self.high - self.low)
 
