@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch import git
-from autoresearch.adopt import Adopted, adopt, said
+from autoresearch.adopt import Adopted, adopt, adopted_lines, said
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import Experiment, Verdict
 from autoresearch.lab import Lab
@@ -100,18 +100,37 @@ PLACES: dict[str, Callable[[Path], Path]] = {
 def test_nothing_else_of_the_users_moves(place: str, tmp_path: Path) -> None:
     root = PLACES[place](tmp_path)
     study = night(root)
-    if place == "with changes":  # the baseline had the uncommitted edit, which HEAD has not
-        study = Finished(study.lab, "night")
-        study.add((root / "train.py").read_text().replace("Y = 0.5", "Y = 0.6"), 1.1, Verdict.KEEP)
     lab = study.lab
     before = state(lab)
     made = taken(study)
     assert state(lab) == before
     changed = user(lab.repository, "diff", "--name-only", made.onto, made.branch)
     assert changed == f"{lab.prefix}train.py" or changed.endswith('train.py"')
-    assert made.is_exact is (place != "with changes")
-    if place == "with changes":
-        assert at(lab, made.branch) == TRAIN.replace("Y = 0.5", "Y = 0.6")
+    assert made.is_exact
+
+
+def test_an_uncommitted_edit_that_the_study_began_with_comes_first(tmp_path: Path) -> None:
+    root = with_changes(tmp_path)
+    mine = (root / "train.py").read_text()
+    study = Finished(Lab.open(root), "night")
+    study.add(mine.replace("Y = 0.5", "Y = 0.6"), 1.1, Verdict.KEEP, "another Y")
+    made = taken(study)
+    assert made.is_exact
+    assert [each.number for each, _ in made.steps] == [0, 1]
+    assert at(study.lab, made.steps[0][1]) == mine
+    said = user(root, "log", "--reverse", "--format=%s", f"{made.onto}..{made.branch}")
+    assert said.splitlines() == ["your uncommitted edit that study night began with", "another Y"]
+    lines = "\n".join(adopted_lines(study.view, made, "main", "report.md"))
+    assert "#0                your uncommitted edit that study night began with" in lines
+    assert "git stash" in lines
+    user(root, "commit", "-qam", "mine")
+    assert [each.number for each, _ in taken(study).steps] == [1]
+    (root / "train.py").write_text(mine.replace("X = 1.5", "X = 2.5"))
+    user(root, "commit", "-qam", "and on")
+    after = taken(study)
+    assert at(study.lab, after.branch) == mine.replace("X = 1.5", "X = 2.5").replace(
+        "Y = 0.5", "Y = 0.6"
+    )
 
 
 def test_an_uncommon_configuration_changes_no_byte(tmp_path: Path) -> None:
@@ -148,8 +167,11 @@ def test_a_conflict_names_the_file_and_the_experiment_and_makes_nothing(tiny_lab
     study = night(tiny_lab)
     (tiny_lab / "train.py").write_text(TRAIN.replace("Y = 0.5", "Y = 0.9"))
     user(tiny_lab, "commit", "-qam", "mine")
-    with pytest.raises(StudyError, match=r"train\.py: .* experiment #3 changed \(another Y\)"):
+    with pytest.raises(
+        StudyError, match=r"train\.py: .* experiment #3 changed \(another Y\)"
+    ) as it:
         taken(study)
+    assert f"git switch --detach {user(tiny_lab, 'rev-parse', 'HEAD~1')[:7]}" in str(it.value)
     assert not git.refs(tiny_lab, "refs/heads/adopt")
 
 

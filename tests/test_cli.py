@@ -112,7 +112,8 @@ def test_try_without_a_study_begins_one_from_head(tiny_lab: Path, autoresearch: 
 
 def test_an_uncommitted_edit_is_the_baseline_of_run(tiny_lab: Path, autoresearch: Call) -> None:
     (tiny_lab / "train.py").write_text(TRAIN.replace("X = 1.0", "X = 2.0"))
-    autoresearch(tiny_lab, "run", "--experiments", "0")
+    said = autoresearch(tiny_lab, "run", "--experiments", "0").stdout
+    assert "\ntrain.py has uncommitted edits: the baseline is of them\n" in said
     assert rows(autoresearch, tiny_lab)[0]["val_bpb"] == 2.0
 
 

@@ -95,31 +95,50 @@ def first_commit(view: StudyView) -> str:
     return commit
 
 
+def begun_on(lab: Lab, view: StudyView) -> str | None:
+    """The user's commit below the baseline, if there was one."""
+    return git.resolve(lab.repository, f"{first_commit(view)}^")
+
+
 # the files
 
 
 def series(lab: Lab, view: StudyView, changes: Sequence[Experiment], head: str) -> Iterator[Step]:
     """The user's files with one change after the other; what they have already is left out.
 
-    A user who has taken over a part of the study before goes on from there.
+    A user who has taken over a part of the study before goes on from there. The first change is
+    the user's own where the study began with an uncommitted edit: experiment 0.
     """
     names = view.program.editable
     ours = lab.contents(head, names)
-    versions = [lab.contents(str(each.commit), names) for each in (view.experiments[0], *changes)]
+    steps: Sequence[Experiment] = (view.experiments[0], *changes)
+    versions = [lab.contents(str(each.commit), names) for each in steps]
     if missing := [name for name in versions[0] if name not in ours]:
         raise StudyError(f"HEAD has no {missing[0]}: commit it first, then adopt")
+    if begun := begun_on(lab, view):
+        versions = [lab.contents(begun, names), *versions]
+    else:
+        steps = changes
     known = [place for place, version in enumerate(versions) if version == ours]
     start = known[-1] if known else 0
     for each, base, theirs in zip(
-        changes[start:], versions[start:], versions[start + 1 :], strict=False
+        steps[start:], versions[start:], versions[start + 1 :], strict=False
     ):
-        merged = {name: merge(lab, name, each, ours, base, theirs) for name in theirs}
+        merged = {name: merge(lab, view, name, each, ours, base, theirs) for name in theirs}
         if merged != ours:
             yield Step(each, merged)
         ours = merged
 
 
-def merge(lab: Lab, name: str, each: Experiment, ours: Files, base: Files, theirs: Files) -> bytes:
+def merge(
+    lab: Lab,
+    view: StudyView,
+    name: str,
+    each: Experiment,
+    ours: Files,
+    base: Files,
+    theirs: Files,
+) -> bytes:
     """A change's effect on one file. Raises StudyError where the user changed the same lines."""
     mine, old, new = (side.get(name, b"") for side in (ours, base, theirs))
     if b"\r\n" not in mine:  # HEAD keeps other line ends than the disk, as core.autocrlf has it
@@ -127,12 +146,15 @@ def merge(lab: Lab, name: str, each: Experiment, ours: Files, base: Files, their
     if mine in (old, new):
         return new
     merged = git.merge(lab.repository, mine, old, new)
+    if merged is None and each.number == 0:
+        return mine  # the user has gone on from their own edit
     if merged is None:
+        begun = begun_on(lab, view) or first_commit(view)
         raise StudyError(
             f"{name}: HEAD differs from what the study began with in the very lines that "
             f"experiment #{each.number} changed ({clean_line(each.description, 80)}).\n"
-            "Go to the commit that it began on (git switch --detach COMMIT), adopt there, and "
-            "merge the branch by hand."
+            f"Go to the commit that it began on (git switch --detach {begun[:7]}), adopt there, "
+            "and merge the branch by hand."
         )
     return merged
 
@@ -171,11 +193,17 @@ def is_taken(name: str, there: Sequence[str]) -> bool:
 
 def message(view: StudyView, each: Experiment) -> str:
     """What a kept change was, why, and what it is worth."""
-    what = said(each.description) or "a kept change"
+    what = said(title(view, each)) or "a kept change"
     subject = clean_line(what, LONGEST_SUBJECT)
     why = said(each.hypothesis)
     body = [wrapped(what) if subject != what else "", wrapped(why), numbers(view, each)]
     return "\n\n".join([subject, *filter(None, body)]) + "\n"
+
+
+def title(view: StudyView, each: Experiment) -> str:
+    if each.number == 0:
+        return f"your uncommitted edit that study {view.tag} began with"
+    return each.description
 
 
 def said(text: str) -> str:
@@ -215,8 +243,8 @@ def adopted_lines(view: StudyView, made: Adopted, here: str, report: str) -> lis
         f"{made.onto[:7]}{f' ({here})' if here else ''}"
     ]
     for each, commit in made.steps:
-        delta = signed(each.delta, each.score)
-        words = clean_line(each.description, 60)
+        delta = "" if each.delta is None else signed(each.delta, each.score)
+        words = clean_line(title(view, each), 60)
         lines.append(f"  {commit[:7]}  #{each.number:<4} {delta:>10}  {words}")
     if made.there:
         names = ", ".join(f"#{each.number}" for each in made.there)
@@ -240,6 +268,8 @@ def careful_words(view: StudyView, made: Adopted) -> list[str]:
         words.append(f"{names}: byte for byte what was measured as #{best}")
     else:
         words.append(f"{names}: merged with your own changes, so not what was measured: measure it")
+    if made.steps[0][0].number == 0:
+        words.append("Your edit is a commit there: where it is still uncommitted, git stash first")
     if made.stale:
         words.append(
             f"{', '.join(made.stale)}: not what the study was measured with; its scores are of then"

@@ -157,6 +157,9 @@ def run_study(
     check_limits(study.researcher, limits)
     click.echo(terminal.opening_line(opened.is_new, tag, opened.program, limits))
     click.echo(terminal.trust_line(opened.row.keep_rule, study.tier))
+    if names := opened.uncommitted:
+        have = "has" if len(names) == 1 else "have"
+        click.echo(f"{', '.join(names)} {have} uncommitted edits: the baseline is of them")
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
         head = study.best() or study.experiments()[0]
         tree = lab.lay_out(head.commit or "HEAD", Path(folder, "desk"), opened.program.editable)

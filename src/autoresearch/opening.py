@@ -37,6 +37,7 @@ class Opened:
     program: Program
     limits: StudyLimits
     is_new: bool
+    uncommitted: tuple[str, ...] = ()  # files of the baseline that are not as HEAD has them
 
 
 def store_path(lab: Lab) -> Path:
@@ -159,8 +160,9 @@ def begin(
     """Snapshot the lab's files as experiment 0."""
     lab.check_branch(tag)
     contents, head = lab.disk(program), lab.head()
+    committed = lab.contents(head, tuple(contents)) if head else {}
     if from_head:
-        committed = lab.contents(head, program.editable) if head else {}
+        committed = {name: committed[name] for name in program.editable if name in committed}
         if missing := [name for name in program.editable if name not in committed]:
             raise LabError(f"{missing[0]} is not committed yet: commit it, then edit and try")
         contents |= committed
@@ -178,7 +180,15 @@ def begin(
     first = store.begin(tag, None, "baseline")
     store.proposed(tag, replace(first, commit=commit, description="baseline"))
     lab.record_attempt(tag, 0, commit)
-    return Opened(row, program, limits, is_new=True)
+    edited = tuple(
+        name for name in contents if head and is_edit(committed.get(name), contents[name])
+    )
+    return Opened(row, program, limits, True, () if from_head else edited)
+
+
+def is_edit(before: bytes | None, after: bytes) -> bool:
+    """Whether more than the line ends differ: those of the disk may be git's doing."""
+    return before is None or before.replace(b"\r\n", b"\n") != after.replace(b"\r\n", b"\n")
 
 
 @dataclass(frozen=True, slots=True)
