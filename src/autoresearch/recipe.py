@@ -4,9 +4,14 @@ import shlex
 
 from autoresearch.experiment import UNKNOWN_SEED, Experiment
 from autoresearch.findings import known
+from autoresearch.program import Commands
 from autoresearch.text import clean_line, number, plain
 from autoresearch.view import StudyView, run_scores, score_of
 
+BY_HAND = (
+    'AUTORESEARCH_ARTIFACT="$PWD/artifact" AUTORESEARCH_TREE="$PWD" '
+    'AUTORESEARCH_RESULT="$PWD/result.json"'
+)
 Pairs = list[tuple[str, str]]
 
 
@@ -29,11 +34,15 @@ def reproduce(view: StudyView) -> list[str]:
     seeds = seeds_of(best) if best else []
     given = [f"AUTORESEARCH_BUDGET={program.budget_seconds:g}"] if program.budget_seconds else []
     given += [f"AUTORESEARCH_SEED={seeds[0]}"] if seeds else []
-    return [
+    lines = [
         f"git switch --detach {shlex.quote(where)}",
         plain(shlex.join(program.commands.prepare)),
         plain(" ".join((*given, shlex.join(program.commands.train)))),
     ]
+    if program.commands.score == Commands().score:  # its train.py says its score by hand, too
+        return lines
+    lines[2:2] = ["mkdir -p artifact", f"export {BY_HAND}"]
+    return [*lines, plain(shlex.join(program.commands.score)), "cat result.json"]
 
 
 def once_more(view: StudyView) -> list[str]:

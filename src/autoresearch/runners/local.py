@@ -91,9 +91,10 @@ class LocalRunner:
             job.tick()
             if link.is_silent and (ending := process.ending(0)) is not None:
                 job.tick()  # as in process.run()
-                if not job.data.handover and ending.exit_code == 0 and job.artifact.is_dir():
+                if not job.data.handover and ending.exit_code == 0 and is_there(job.artifact):
                     return None
-                raise what_ended(job, ending, "before it was ready to train")
+                also = "" if job.data.handover else " or left an artifact"
+                raise what_ended(job, ending, f"before it was ready to train{also}")
             if time.monotonic() - began > limit:
                 raise TimedOut(f"not ready to train after {limit:g} s")
         return time.monotonic() - began
@@ -152,7 +153,7 @@ class Neighbours:
 def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
     """Start the train command, with our end of its socket; nothing of it is left afterwards."""
     temporary = job.folder / "tmp"
-    for folder in (temporary, job.artifact.parent):
+    for folder in (temporary, job.artifact):
         folder.mkdir(parents=True)
     lay_compiled(job)
     program, (ours, theirs) = job.program, socket.socketpair()
@@ -338,9 +339,10 @@ def check_handover(job: Job, before: list[os.stat_result]) -> None:
 def check_artifact(job: Job) -> None:
     """Plain files, no links, not too large. Looked at when every process of the run is dead."""
     job.artifact.parent.chmod(0o755)
-    if not job.artifact.is_dir() or job.artifact.is_symlink():
+    if job.artifact.is_dir() and not job.artifact.is_symlink():
+        job.artifact.chmod(0o755)  # it is to be moved, whatever the run made of it
+    if not is_there(job.artifact):
         raise Crashed("ended without an artifact")
-    job.artifact.chmod(0o755)  # it is to be moved, whatever the run made of it
     try:
         size = sum(sizes(job.artifact))
     except OSError as error:  # folders without rights, names longer than a path may be
@@ -348,6 +350,11 @@ def check_artifact(job: Job) -> None:
     limit = job.program.limits.artifact_bytes
     if size > limit:
         raise Invalid(f"its artifact has {size:,} bytes, more than {limit:,}")
+
+
+def is_there(artifact: Path) -> bool:
+    """Whether something was put into the folder that we made for it."""
+    return artifact.is_dir() and not artifact.is_symlink() and any(artifact.iterdir())
 
 
 def sizes(artifact: Path) -> Iterator[int]:
