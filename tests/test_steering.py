@@ -360,10 +360,14 @@ def test_ideas_say_how_they_will_be_tried(place: Place) -> None:
     )
     said = place.give("idea", text="mine", files={"train.py": "X = 1\n"}, onto=0)
     assert said == "idea 4 waits: 2 before it"
+    place.refused(r"the best's files set no constant Z$", "idea", text="Z = 1")
+    place.refused(r"set no constant SLEP: is it SLEEP\?", "idea", text="SLEP = 1, X = 2")
     exact, words, edit = place.state().ideas
     assert (exact.is_exact, words.is_exact, edit.is_exact) == (True, False, True)
     place.store.event("t", "taken", idea=2, experiment=4)
     place.refused("idea 2 is experiment #4 already: skip that instead", "withdraw", id=2)
+    said = place.give("idea", text="X = 9, SLEEP = 1")
+    assert said.endswith("; careful: X's hint says range: 0.0 to 6.0 and SLEEP's hint says fixed")
 
 
 def test_the_same_order_twice_is_one(place: Place) -> None:

@@ -9,14 +9,17 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
-from autoresearch.constants import assignments
+from autoresearch.constants import assignments, settable, texts
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab
 from autoresearch.ledger import used_by, waited
+from autoresearch.literals import evaluate
 from autoresearch.program import Program
+from autoresearch.researchers.hints import admits, hint_of
 from autoresearch.steering import DIMENSIONS, ORDERS, Steering, Words, at_work, steering_of
 from autoresearch.store import Store
 from autoresearch.text import clean, duration, numbered, short
@@ -42,6 +45,7 @@ class Sight:
     state: Steering
     is_at_work: bool
     used: Mapping[str, float]  # of each limit
+    lab: Lab
 
     @property
     def current(self) -> Experiment | None:
@@ -81,7 +85,7 @@ def give(
             )
         state, experiments = steering_of(store, tag), store.experiments(tag)
         used = _used(store, tag, experiments)
-        sight = Sight(tag, program, experiments, state, at_work(lab, state), used)
+        sight = Sight(tag, program, experiments, state, at_work(lab, state), used, lab)
         facts, sentence = CHECKS[kind](sight, data)
         if facts is not None:
             number = store.order(tag, kind, facts, key)
@@ -220,7 +224,8 @@ def _idea(sight: Sight, data: Mapping[str, Any]) -> Checked:
             raise StudyError(f"study {sight.tag} has no experiment {number} that was edited")
         return {"text": text, "files": dict(files), "onto": number}, f"idea {{id}} waits: {place}"
     if values := assignments(text):
-        return {"text": text}, f"idea {{id}} sets {', '.join(values)}: {place}"
+        careful = _check_values(sight, values)
+        return {"text": text}, f"idea {{id}} sets {', '.join(values)}: {place}{careful}"
     if (who := sight.state.researcher) in DEAF:
         words = f"idea {{id}} waits: {who} reads no words, until a researcher that does runs"
         return {"text": text}, words
@@ -332,6 +337,27 @@ def _check_files(files: object, program: Program) -> None:
     limit = program.limits.editable_bytes
     if limit is not None and size > limit:
         raise StudyError(f"files have more than {limit:,} bytes together")
+
+
+def _check_values(sight: Sight, values: Mapping[str, str]) -> str:
+    """Words about values that a constant's hint excludes. Raises StudyError for a name that the
+    best's files do not have."""
+    best = incumbent(sight.experiments, lower=sight.program.is_lower)
+    if best is None or best.commit is None:
+        return ""
+    sources = texts(sight.lab.contents(best.commit, sight.program.editable))
+    there = settable(sources, best.resolved)
+    for name in values:
+        if name not in there:
+            near = get_close_matches(name, there, 1)
+            hint = f": is it {near[0]}?" if near else ""
+            raise StudyError(f"the best's files set no constant {name}{hint}")
+    outside = [
+        f"{name}'s hint says {hint_of(there[name][1])}"
+        for name, value in values.items()
+        if not admits(there[name][1], evaluate(value))
+    ]
+    return f"; careful: {' and '.join(outside)}" if outside else ""
 
 
 def _named(each: Experiment) -> str:
