@@ -31,10 +31,10 @@ from autoresearch.frontmatter import Problem, Section, compose, split, value, va
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "sec": 1.0, "": 1.0}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt])(?:i?b)?", re.ASCII | re.IGNORECASE)
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmb]?)", re.ASCII | re.IGNORECASE)
 _DOLLARS = re.compile(r"\$?\s*(\d{1,9}(?:\.\d+)?)", re.ASCII)
-_EXPONENTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+_EXPONENTS = {"k": 10, "m": 20, "g": 30, "t": 40}
 _METRIC = re.compile(r"[A-Za-z_][\w./@-]*", re.ASCII)
 _LONGEST_SECONDS = 366 * 86400.0
 _GROWTH_BYTES = 16 * 2**10  # of the editable files, where program.md does not say
@@ -60,14 +60,14 @@ def parse_duration(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `8GB`, `512MB`, `256KB`, `1.5G`, `4GiB` or plain `4096`; a K is always 1024.
+    """Bytes of `8GB`, `512MB`, `256KB`, `1.5G` or `4GiB`; a K is always 1024.
 
-    ValueError, which says what to write, for anything else, zero and negative ones included.
+    ValueError, which says what to write, for anything else, such as `8`, which may mean anything.
     """
     match = _SIZE.fullmatch(text.strip())
     size = float(match[1]) * 2 ** _EXPONENTS[match[2].lower()] if match else 0.0
     if not 1 <= size < 2**63:
-        raise ValueError(f"{text!r} is not a size; write 8GB, 512MB or 256KB")
+        raise ValueError(f"{text!r} is not a size with its unit; write 8GB, 512MB or 256KB")
     return int(size)
 
 

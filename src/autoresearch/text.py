@@ -119,6 +119,11 @@ def duration(seconds: float, units: tuple[str, str, str] = ("s", "min", "h")) ->
     return f"{seconds / 60:.3g} {minute}" if seconds < 7200 else f"{seconds / 3600:.3g} {hour}"
 
 
+def size_words(count: float) -> str:
+    """Of so many bytes, such as "1.5 GB", "300 MB"."""
+    return f"{count / 2**30:.3g} GB" if count >= 2**30 else f"{count / 2**20:.3g} MB"
+
+
 def visible(text: str) -> str:
     """Lines with a mark in place of whatever hides: nothing vanishes unseen."""
     return _without_hidden(text.replace("\r\n", "\n"), mark="\ufffd")

@@ -33,7 +33,7 @@ from autoresearch.errors import Crashed, Invalid, TimedOut
 from autoresearch.process import Caps, Ending, Supervised, environment, machine_cpu_seconds
 from autoresearch.runners.base import Job, Outcome, Progress
 from autoresearch.sandbox import Box, confine
-from autoresearch.text import clean, clean_line
+from autoresearch.text import clean, clean_line, size_words
 
 LATE_RATIO = 0.01  # of the budget: later is invalid
 LATE_SECONDS = 0.5  # at least so much, for short budgets on busy machines
@@ -375,12 +375,12 @@ def refuse(error: OSError) -> None:
 
 def what_ended(job: Job, ending: Ending, when: str) -> Crashed | TimedOut:
     """Why a run is over that should not be, in a sentence."""
-    log_mb = job.program.limits.log_bytes / 2**20
+    limits = job.program.limits
     stopped = {
-        "memory": f"used more memory than it may ({ending.peak_memory_bytes / 2**30:.1f} GB)",
-        "log": f"printed more than {log_mb:g} MB",
-        "processes": f"started more than {job.program.limits.processes} processes",
-        "disk": f"wrote more than {job.program.limits.disk_bytes / 2**30:.3g} GB",
+        "memory": f"used more memory than it may ({size_words(ending.peak_memory_bytes)})",
+        "log": f"printed more than {size_words(limits.log_bytes)}",
+        "processes": f"started more than {limits.processes} processes",
+        "disk": f"wrote more than {size_words(limits.disk_bytes)}",
     }
     if ending.stopped == "time":
         return TimedOut("took longer than its startup and its budget together")
