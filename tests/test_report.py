@@ -375,7 +375,7 @@ def test_what_failed_is_grouped_by_its_cause() -> None:
     again = Experiment(4, 1, "", verdict=Verdict.TIMEOUT, description="d", reason="took 410 s")
     page = Page(report_html(replace(view, experiments=(*view.experiments, slow, again))))
     assert page.table("Count", "What happened", "Cause", "Experiments") == [
-        ["2", "ran out of time", "took 410 s", "3, 4"],
+        ["2", "ran out of time", "took 400 to 410 s", "3, 4"],
         ["1", "crashed", "out of memory", "2"],
     ]
 

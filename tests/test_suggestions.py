@@ -323,10 +323,15 @@ def test_shares_are_of_the_best_and_add_up() -> None:
 
 
 def test_crashes_are_grouped_whatever_the_numbers_in_them() -> None:
+    reason = "Tried to allocate {} MiB of 3, see 0x7f{}a, #{}"
     found = [
-        change(number, Verdict.CRASH, None, reason=f"Tried to allocate {number}00 MiB")
-        for number in (1, 2)
+        change(number, Verdict.CRASH, None, reason=reason.format(amount, 1, 5))
+        for number, amount in enumerate((0.5, 200, 30), 1)
     ]
     (cause,) = causes(study({}, *found))
-    assert [each.number for each in cause.experiments] == [1, 2]
-    assert (cause.happened, cause.reason) == ("crashed", "Tried to allocate 200 MiB")
+    assert [each.number for each in cause.experiments] == [1, 2, 3]
+    said = "Tried to allocate 0.5 to 200 MiB of 3, see 0x7f1a, #5"
+    assert (cause.happened, cause.reason) == ("crashed", said)
+    other = change(4, Verdict.CRASH, None, reason=reason.format(7, 2, 6))
+    (cause,) = causes(study({}, *found, other))
+    assert cause.reason == other.reason, "names are no amounts"

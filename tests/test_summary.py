@@ -293,7 +293,7 @@ def test_crashes_of_one_kind_are_one_line_whatever_their_figures() -> None:
     failed = replace(tried(3, None, Verdict.FAILED), reason="nothing was changed", commit=None)
     found = summed(*crashes, failed, themes={1: (Theme("f"),)})["Crashes and the like"]
     assert found == [
-        "- 2 crashed (last #2, at `f`): `out of memory: 200 MB`",
+        "- 2 crashed (last #2, at `f`): `out of memory: 100 to 200 MB`",
         "- 1 failed before a run (#3): `nothing was changed`",
     ]
 

@@ -29,7 +29,7 @@ from autoresearch.tally import (
     tallies,
 )
 from autoresearch.text import clean_line
-from autoresearch.troubles import PAST, troubles
+from autoresearch.troubles import PAST, shared_reason, troubles
 from autoresearch.view import StudyView, run_scores, score_of
 
 OFTEN = 2  # tries of a place that say something together
@@ -129,7 +129,7 @@ def _cause(group: Sequence[Experiment], themes: Themes) -> Cause:
     names = Counter(name for each in group for name in places(themes, each))
     often = sorted(names, key=lambda name: (-names[name], name))[:3]
     last = group[-1]
-    said = "" if last.is_imported else clean_line(last.reason, LONGEST_REASON)
+    said = "" if last.is_imported else clean_line(shared_reason(group), LONGEST_REASON)
     reason = said or remark(last.description)  # an imported log tells nothing else
     where = ", ".join(clean_line(name, LONGEST_NAME) for name in often)
     return Cause(group, PAST[last.verdict] if last.verdict else "", reason, where)

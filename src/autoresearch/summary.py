@@ -26,7 +26,7 @@ from autoresearch.tally import (
     tallies,
 )
 from autoresearch.text import numbered
-from autoresearch.troubles import PAST, troubles
+from autoresearch.troubles import PAST, shared_reason, troubles
 from autoresearch.view import StudyView, has_score, run_scores, score_of, spread_of
 
 DEAD_AFTER = 3  # tries without a keep
@@ -220,7 +220,7 @@ def _trouble(group: Sequence[Experiment], themes: Themes) -> str:
     often = sorted(names, key=lambda name: (-names[name], name))[:3]
     where = f", at {_listed([span(name, LONGEST_NAME) for name in often])}" if often else ""
     which = f"last #{group[-1].number}" if len(group) > 1 else f"#{group[-1].number}"
-    reason = span(group[-1].reason, 150) or "for no reason that is known"
+    reason = span(shared_reason(group), 150) or "for no reason that is known"
     return f"{len(group)} {PAST[group[-1].verdict or Verdict.FAILED]} ({which}{where}): {reason}"
 
 
