@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import doctor
+from autoresearch import doctor, launch
 from autoresearch.attacks import Attack, arena, attacks
 from autoresearch.attacks.arena import Result
 from autoresearch.doctor import Report
@@ -41,6 +41,20 @@ def report(tier: Tier, *results: Result) -> Report:
 def needs(tier: Tier) -> None:
     if why := obstacle(tier):
         pytest.skip(f"NOT TESTED: tier {tier} cannot be had here ({why})")
+
+
+def test_the_counter_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with launch.counter("attacks") as one_more:
+        one_more(None)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with launch.counter("attacks") as one_more:
+        one_more(None)
+        one_more(None)
+    *_, last = capsys.readouterr().err.rpartition("2 attacks")
+    assert last == f"\r{' ' * 9}\r"
 
 
 def test_without_a_box_the_doctor_says_unprotected(

@@ -286,8 +286,9 @@ def doctor() -> None:
     """Attack the box on this machine, and say which protections hold."""
     click.echo("Attacking a lab of its own, for about a minute.\n")
     check, table = (parts.load(f"autoresearch.doctor:{name}") for name in ("check", "table"))
-    with tempfile.TemporaryDirectory(prefix=".doctor-", dir=place_to_attack()) as folder:
-        found = check(Path(folder), on_result=launch.bar("attacks"))
+    place = tempfile.TemporaryDirectory(prefix=".doctor-", dir=place_to_attack())
+    with place as folder, launch.counter("attacks") as one_more:
+        found = check(Path(folder), on_result=one_more)
     click.echo(table(found))
     sys.exit(0 if found.is_sound else 1)
 

@@ -276,17 +276,25 @@ def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
         click.echo(f"It was opened for #{found.number}; the best is #{best.number} now.")
 
 
-def bar(what: str) -> Callable[[object], None]:
-    """Shows on a terminal how many of them are done."""
+@contextmanager
+def counter(what: str) -> Iterator[Callable[[object], None]]:
+    """Shows on a terminal how many of them are done, in a line that is gone afterwards."""
     done = 0
 
     def one_more(_: object) -> None:
         nonlocal done
         done += 1
-        if sys.stderr.isatty():
-            click.echo(f"\r{done} {what}", err=True, nl=False)
+        show(f"\r{done} {what}")
 
-    return one_more
+    def show(text: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(text, err=True, nl=False)
+
+    try:
+        yield one_more
+    finally:
+        blank = " " * len(f"{done} {what}")
+        show(f"\r{blank}\r")
 
 
 @contextmanager
