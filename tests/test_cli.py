@@ -98,12 +98,17 @@ def test_try_takes_the_uncommitted_edit_on_top_of_the_incumbent(
     train.write_text(TRAIN.replace("X = 1.0", "X = 2.9"))
     clash = autoresearch(tiny_lab, "try", "-m", "clash", code=2)
     assert "touches lines that experiment #1 changed" in clash.stderr
+    train.write_text(TRAIN.replace("X = 1.0", "X = 2.5"))
+    again = autoresearch(tiny_lab, "try", "-m", "again", code=2)
+    assert "your edit has been tried: it equals #1" in again.stderr
     train.write_text(TRAIN)
     none = autoresearch(tiny_lab, "try", "-m", "nothing", code=2)
     assert "no uncommitted edit" in none.stderr
+    assert len(rows(autoresearch, tiny_lab)) == 3
 
 
 def test_try_without_a_study_begins_one_from_head(tiny_lab: Path, autoresearch: Call) -> None:
+    assert "no uncommitted edit" in autoresearch(tiny_lab, "try", "-m", "x", code=2).stderr
     (tiny_lab / "train.py").write_text(TRAIN.replace("X = 1.0", "X = 2.0"))
     autoresearch(tiny_lab, "try", "-m", "two")
     baseline, mine = rows(autoresearch, tiny_lab)

@@ -97,20 +97,24 @@ class Memory:
             found |= self._touched(unknown[first : first + AT_ONCE])
         return {number: themes for number, themes in found.items() if themes}
 
-    def marks(self, history: tuple[Experiment, ...]) -> frozenset[str]:
-        """The fingerprints of the files of all that ran. For readers: nothing is written."""
-        found, unknown = set[str](), list[str]()
+    def marks(self, history: tuple[Experiment, ...]) -> dict[str, int]:
+        """The fingerprints of the files of all that ran, each with the first that had it. For
+        readers: nothing is written."""
+        found, unknown = dict[int, str](), list[Experiment]()
         for each in filter(has_run, history):
             page = Page.read(self._home / f"{each.number:04d}.json", key_of(each))
             if page:
-                found.add(page.fingerprint)
-            elif each.commit:
-                unknown.append(each.commit)
+                found[each.number] = page.fingerprint
+            else:
+                unknown.append(each)
         for first in range(0, len(unknown), AT_ONCE):
             some = unknown[first : first + AT_ONCE]
-            files = self.lab.contents_of(some, self.program.editable)
-            found.update(fingerprint(each) for each in files.values() if each)
-        return frozenset(found)
+            commits = [str(each.commit) for each in some]
+            files = self.lab.contents_of(commits, self.program.editable)
+            for each, commit in zip(some, commits, strict=True):
+                if files[commit]:
+                    found[each.number] = fingerprint(files[commit])
+        return {found[number]: number for number in sorted(found, reverse=True)}
 
     @property
     def _home(self) -> Path:

@@ -55,7 +55,7 @@ def view(lab: Lab, store: Store, tag: str, program: Program) -> StudyView:
         diffs=diffs(lab, program, experiments),
         final=store.final(tag),
         themes=memory.themes(finished),
-        ran=memory.marks(finished),
+        ran=frozenset(memory.marks(finished)),
         usage=store.usage(tag),
         researcher=row.researcher,
         keep_rule=row.keep_rule,

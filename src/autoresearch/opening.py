@@ -8,10 +8,12 @@ from typing import Any
 
 from autoresearch import git, keep, machine
 from autoresearch.budget import StudyLimits
+from autoresearch.change import fingerprint
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab, valid_tag
 from autoresearch.ledger import used_by, waited
+from autoresearch.memory import Memory
 from autoresearch.program import Program
 from autoresearch.steering import LIMITED, in_force, limits_event, resumed, steering_of
 from autoresearch.store import Store, StudyRow
@@ -165,6 +167,8 @@ def begin(
         committed = {name: committed[name] for name in program.editable if name in committed}
         if missing := [name for name in program.editable if name not in committed]:
             raise LabError(f"{missing[0]} is not committed yet: commit it, then edit and try")
+        if all(contents[name] == committed[name] for name in committed):
+            raise StudyError(f"{', '.join(committed)}: no uncommitted edit to try")
         contents |= committed
     program = program.sized(contents)
     commit = lab.snapshot(contents, f"baseline\n\nexperiment {tag}/0", head)
@@ -227,4 +231,11 @@ def hand_edit(lab: Lab, store: Store, tag: str, program: Program) -> HandEdit:
                 f"Edit the incumbent instead: git show autoresearch/{tag}:{lab.prefix}{name}"
             )
         merged[name] = content
+    history = tuple(each for each in experiments if not each.is_open)
+    number = Memory(lab, tag, program).marks(history).get(fingerprint(merged))
+    if number is not None:
+        raise StudyError(
+            f"your edit has been tried: it equals #{number}, formatting and comments aside. "
+            f"See `autoresearch show {number}`"
+        )
     return HandEdit(merged, best.number)
