@@ -197,6 +197,8 @@ def test_the_limits_outlive_a_kill(tmp_path: Path, autoresearch: Call) -> None:
     assert eventually(in_its_run(lab, 1), 20)
     os.killpg(engine.pid, signal.SIGKILL)
     engine.communicate(timeout=30)
+    assert "cut off" in autoresearch(lab, "log").stdout
+    assert "cut off" in autoresearch(lab, "show", "1").stdout
     autoresearch(lab, "extend", "--experiments", "1")
     again = autoresearch(lab, "run").stdout
     assert "Resuming study t: 2 s of training a run, until 3 experiments or 1M tokens" in again

@@ -50,6 +50,7 @@ from autoresearch.lab import HOME, Lab, log_path, remove, talk_path
 from autoresearch.program import Program
 from autoresearch.researchers.settings import Settings
 from autoresearch.sourceless import cache_folder
+from autoresearch.steering import is_busy
 from autoresearch.store import Store
 from autoresearch.text import numbered, visible
 
@@ -198,7 +199,7 @@ def try_edit(message: str, tag: str | None, budget: float | None) -> None:
 @click.option("--events", is_flag=True, help="What happened beside them: refusals, outages, ...")
 def log(tag: str | None, as_json: bool, events: bool) -> None:
     """All experiments of a study."""
-    with reading(tag) as (_, store, found, program):
+    with reading(tag) as (lab, store, found, program):
         experiments = store.experiments(found)
         if as_json:
             used = store.usage(found)
@@ -210,7 +211,9 @@ def log(tag: str | None, as_json: bool, events: bool) -> None:
         elif events:
             click.echo("\n".join(terminal.event_lines(store.events(found))))
         else:
-            terminal_console().print(terminal.log_table(experiments, program.metric))
+            terminal_console().print(
+                terminal.log_table(experiments, program.metric, is_busy(lab, store, found))
+            )
             if experiments and experiments[0].is_imported:
                 click.echo("\nImported: it says nothing of times, seeds or the machine.")
 
@@ -255,7 +258,11 @@ def show(number: int, tag: str | None, diff: bool, show_log: bool, talk: bool) -
             click.echo(terminal.log_text(talk_file, "nobody said anything"))
         else:
             used = store.usage(found).get(number, Usage())
-            click.echo("\n".join(terminal.experiment_lines(each, program, used)))
+            click.echo(
+                "\n".join(
+                    terminal.experiment_lines(each, program, used, is_busy(lab, store, found))
+                )
+            )
             click.echo("\n" + change, nl=False)
 
 

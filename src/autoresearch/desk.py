@@ -52,21 +52,28 @@ class Workspace:
 
         Raises Invalid when a rule was broken, Failed when there is nothing new in them.
         """
-        assert self.parent.commit is not None
-        memory = self.memory
-        files = memory.lab.check_desk(self.tree, memory.program, self.parent.commit)
-        twin = memory.twin(self.history, files)
-        if twin is None:
-            return files
-        if twin.number == self.parent.number:
-            raise Failed("the proposal changes nothing but formatting or comments")
-        page = f"{HISTORY}/{twin.number:04d}.md"  # not its reason: that may quote a log
-        raise Failed(f"equal to experiment #{twin.number} ({twin.verdict}), see {page}")
+        files = self._edited()
+        if twin := self.memory.twin(self.history, files):
+            raise Failed(self._nothing_new(twin))
+        return files
 
     def objection(self) -> str:
-        """What files() would raise, as a sentence; "" for nothing."""
+        """What files() would raise, as a sentence for the researcher; "" for nothing."""
         try:
-            self.files()
+            twin = self.memory.twin(self.history, self._edited())
         except ExperimentError as error:
             return str(error)
-        return ""
+        if twin is None:
+            return ""
+        page = f", see {HISTORY}/{twin.number:04d}.md"
+        return self._nothing_new(twin) + ("" if twin.number == self.parent.number else page)
+
+    def _edited(self) -> Mapping[str, bytes]:
+        assert self.parent.commit is not None
+        return self.memory.lab.check_desk(self.tree, self.memory.program, self.parent.commit)
+
+    def _nothing_new(self, twin: Experiment) -> str:
+        """Without its reason: that may quote a log."""
+        if twin.number == self.parent.number:
+            return "the proposal changes nothing but formatting or comments"
+        return f"equal to experiment #{twin.number} ({twin.verdict})"

@@ -235,8 +235,8 @@ def watcher(
     return kind(console, program, after_each)
 
 
-def log_table(experiments: tuple[Experiment, ...], metric: str) -> Table:
-    """The experiments of a study, one row each."""
+def log_table(experiments: tuple[Experiment, ...], metric: str, is_busy: bool) -> Table:
+    """The experiments of a study, one row each. `is_busy`: an engine works on it."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("#", "parent", "verdict", metric, "delta", "s", "MB", "commit"):
         justify: JustifyMethod = "left" if name in ("verdict", "commit") else "right"
@@ -251,7 +251,7 @@ def log_table(experiments: tuple[Experiment, ...], metric: str) -> Table:
         table.add_row(
             str(each.number),
             "" if each.parent is None else str(each.parent),
-            Text(each.standing, style),
+            Text(each.standing if each.verdict or is_busy else "cut off", style),
             "" if each.score is None else short(each.score),
             "" if each.delta is None else short(each.delta, like=each.score, sign="+"),
             "" if each.seconds is None else f"{each.seconds:.0f}",
@@ -318,8 +318,8 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
         lines.append(f"best        {short(best)} {metric}, #{number}{at}")
     if facts["tier"] is not None:
         lines.append(f"box         {box_words(Tier(facts['tier']))}")
-    hours = "not known" if facts["seconds"] is None else f"{facts['seconds'] / 3600:.2f} h"
-    lines.append(f"time        {hours}")
+    time = "not known" if facts["seconds"] is None else duration(facts["seconds"])
+    lines.append(f"time        {time}")
     used = Usage(
         facts["input_tokens"] or 0, facts["output_tokens"] or 0, cost_usd=facts["cost_usd"]
     )
@@ -354,12 +354,14 @@ def waiting_words(words: Mapping[str, Any]) -> str:
     return f"{words['id']} waits: {clean_line(words['text'], 400)}"
 
 
-def experiment_lines(each: Experiment, program: Program, used: Usage) -> list[str]:
-    """`show` for people."""
+def experiment_lines(
+    each: Experiment, program: Program, used: Usage, is_busy: bool = True
+) -> list[str]:
+    """`show` for people. `is_busy`: an engine works on the study."""
     run = each.last_run
     figures = run.figures if run else {}
     origin = f", from #{each.parent}" if each.parent is not None else ""
-    verdict = each.standing
+    verdict = each.standing if each.verdict or is_busy else "cut off"
     rows = {
         "experiment": f"#{each.number}{origin}",
         "what": each.description,

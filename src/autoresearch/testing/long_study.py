@@ -61,7 +61,7 @@ REASONS = (
     (Verdict.CRASH, "AssertionError: loss is nan at step {}"),
     (Verdict.TIMEOUT, "not READY after {} s"),
     (Verdict.INVALID, "changed prepare.py, which is locked"),
-    (Verdict.FAILED, "equal to experiment #{} (discard), see history/0007.md"),
+    (Verdict.FAILED, "equal to experiment #{} (discard)"),
 )
 
 
