@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from autoresearch.answers import answers, believe, worked
+from autoresearch.answers import answers, believe, take, worked
 from autoresearch.belief import belief
 from autoresearch.experiment import Experiment, Run, Verdict
 from autoresearch.final import Final
@@ -230,11 +230,22 @@ def test_where_runs_never_differ_no_chance_shows() -> None:
 
 @pytest.mark.parametrize("baseline", [[1.5, 1.52, 1.51], [1.5]])
 def test_a_best_of_two_runs_is_never_called_unconfirmed(baseline: list[float]) -> None:
-    """Its gain may still be within the interval, or have none."""
+    """Its gain may still be within the interval."""
     view = small(baseline, [1.49, 1.485])
-    assert headline(view).startswith("It seems to have worked: ")
-    assert worked(view).startswith("It seems so, but it may be chance. ")
+    assert headline(view).startswith("Too noisy to tell: ")
+    assert worked(view).startswith("It cannot be told: the gain is within what chance does. ")
     assert "it was confirmed by another run with another seed" in said(view)
+
+
+def test_a_gain_within_what_chance_does_is_not_offered() -> None:
+    """The digits of the scores are those of their noise."""
+    view = small([3.869675, 4.0, 3.75], [3.662567, 3.6])
+    assert headline(view) == (
+        "Too noisy to tell: val_bpb fell from 3.87 to 3.63, and chance alone moves it by 0.31 "
+        "(95% interval)"
+    )
+    assert take(view).startswith("Nothing yet: the gain of #1")
+    assert "autoresearch adopt" not in report_html(view) + report_markdown(view)
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_a_metric_of_which_more_is_better() -> None:
     worse = tried(2, Verdict.DISCARD, 0.7, 0.8)
     view = study(baseline(0.5, 0.52, 0.48), kept, worse, direction="higher")
     assert headline(view) == (
-        "It worked: val_bpb rose from 0.500000 to 0.800000, 60% better than the baseline"
+        "It worked: val_bpb rose from 0.500 to 0.800, 60% better than the baseline"
     )
     assert asked(view)["Did it work?"] == "Yes. One change kept of 2 experiments."
     page = Page(report_html(view))

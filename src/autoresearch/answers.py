@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
-from autoresearch.belief import gain_words, load_words, protection_words
+from autoresearch.belief import can_open, gain_words, load_words, protection_words
 from autoresearch.experiment import Verdict
 from autoresearch.findings import LONGEST, counted, quotable, taken_back
 from autoresearch.learned import (
@@ -24,6 +24,7 @@ from autoresearch.tally import described, gain_of, lineage
 from autoresearch.view import StudyView, run_scores
 
 SHORT = 60  # characters of a description within a sentence
+MORE = "Let it run on, or run it again with another `--seed`"
 WORKED, BELIEVE, LEARNED, TAKE, NEXT = "worked", "believe", "learned", "take", "next"
 
 
@@ -64,6 +65,7 @@ def worked(view: StudyView) -> str:
     openings = {
         Confidence.WORKED: "Yes",
         Confidence.SEEMS: f"It seems so, but it {doubt}",
+        Confidence.NOISY: "It cannot be told: the gain is within what chance does",
         Confidence.LUCK: "Perhaps: on the sealed text the gain may be luck",
         Confidence.FELL: "No: on the sealed text the best is no better than the baseline",
     }
@@ -103,6 +105,10 @@ def take(view: StudyView) -> str:
     changes = "its one kept change" if count == 1 else f"its {count} kept changes"
     name = view.best.short_commit
     commit = f", commit {span(name, 12)}" if name else ""
+    if confidence(view) is Confidence.NOISY:
+        how = "`autoresearch report --final` measures it on fresh seeds" if can_open(view) else ""
+        what = f"#{view.best.number}{commit and f'{commit},'}"
+        return f"Nothing yet: the gain of {what} may be chance. {how or MORE}."
     if lines := adopt(view):
         return f"#{view.best.number}{commit}: `{lines[0]}` puts {changes} on a branch."
     return f"#{view.best.number}{commit}, which is the baseline with {changes}."

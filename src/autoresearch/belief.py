@@ -70,12 +70,18 @@ def sealed_words(view: StudyView) -> str:
             f"opened for #{view.final.number}; the best is #{view.best.number} now, of which it "
             "says nothing."
         )
-    if view.kept and any("confirm" in run.figures for each in view.closed for run in each.runs):
+    if view.kept and can_open(view):
         return (
             "not opened yet: `autoresearch report --final` trains the best on fresh seeds and "
             "scores it there, once."
         )
     return ""
+
+
+def can_open(view: StudyView) -> bool:
+    """Whether there is a sealed text that has not been opened."""
+    runs = (run for each in view.closed for run in each.runs)
+    return view.final is None and any("confirm" in run.figures for run in runs)
 
 
 def runs_words(view: StudyView) -> str:

@@ -4,8 +4,11 @@ Words that an experiment wrote come out of here on one line and with nothing hid
 not yet escaped for HTML or Markdown.
 """
 
+from collections.abc import Sequence
+from math import floor, log10
+
 from autoresearch.experiment import Experiment
-from autoresearch.noise import Confidence, confidence, sealed
+from autoresearch.noise import Confidence, confidence, doubt, sealed
 from autoresearch.text import clean_line, digits_for, number, numbered, part_of, plain, visible
 from autoresearch.view import StudyView, has_score, moment, score_of
 
@@ -50,7 +53,11 @@ def headline(view: StudyView) -> str:
     part = part_of(view.gain, base)
     relative = f", {part} better than the baseline" if part else ""
     tail = " where it was chosen, but not on the sealed text" if how is Confidence.FELL else ""
-    first, last = (number(each, digits_for(base, best, 7)) for each in (base, best))
+    half = doubt(view).interval or 0.0
+    first, last = meaningful((base, best), half)
+    if how is Confidence.NOISY:
+        chance = meaningful((half,), half)[0]
+        relative = f", and chance alone moves it by {chance} (95% interval)"
     return f"{how.value}: {metric} {moved} from {first} to {last}{relative}{tail}"
 
 
@@ -109,6 +116,17 @@ def diff_lines(diff: str) -> list[str]:
 def score_text(experiment: Experiment) -> str:
     """Its score; empty where there is none to compare."""
     return number(score_of(experiment)) if has_score(experiment) else ""
+
+
+def meaningful(scores: Sequence[float], noise: float) -> list[str]:
+    """Scores with two digits of their noise and no more, but with as many as tell them apart."""
+    full = [number(each, digits_for(scores[0], scores[-1], 7)) for each in scores]
+    if not noise:
+        return full
+    decimals = max(0, 1 - floor(log10(noise)))
+    cut = [f"{each:.{decimals}f}" for each in scores]
+    is_enough = len(set(cut)) == len(set(full)) and len(cut[0]) < len(full[0])
+    return cut if is_enough else full
 
 
 def signed(value: float | None, like: float | None) -> str:

@@ -18,7 +18,8 @@ class Confidence(Enum):
     """How sure a gain is, as a headline may open."""
 
     WORKED = "It worked"
-    SEEMS = "It seems to have worked"  # not confirmed, or within what chance does
+    SEEMS = "It seems to have worked"  # not confirmed
+    NOISY = "Too noisy to tell"  # within what chance does
     LUCK = "It may have worked"  # on the sealed text the interval holds no gain, too
     FELL = "It did not hold up"  # on the sealed text the best is no better
 
@@ -64,5 +65,6 @@ def confidence(view: StudyView) -> Confidence:
             return Confidence.SEEMS
         return Confidence.WORKED if gain > final.interval else Confidence.LUCK
     half = doubt(view).interval
-    sure = view.is_beyond_spread and half is not None and view.gain > half
-    return Confidence.WORKED if sure else Confidence.SEEMS
+    if half is not None and view.gain <= half:
+        return Confidence.NOISY
+    return Confidence.WORKED if view.is_beyond_spread and half is not None else Confidence.SEEMS

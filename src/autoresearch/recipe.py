@@ -4,6 +4,7 @@ import shlex
 
 from autoresearch.experiment import UNKNOWN_SEED, Experiment
 from autoresearch.findings import known
+from autoresearch.noise import Confidence, confidence
 from autoresearch.program import Commands
 from autoresearch.text import clean_line, number, plain
 from autoresearch.view import StudyView, run_scores, score_of
@@ -16,10 +17,13 @@ Pairs = list[tuple[str, str]]
 
 
 def adopt(view: StudyView) -> list[str]:
-    """In the lab: one commit for each kept change on a branch, ready for a pull request."""
+    """In the lab: one commit for each kept change on a branch, ready for a pull request. Nothing
+    while the gain is within what chance does."""
     tag = shlex.quote(plain(view.tag))
-    is_better = view.best is not None and view.best.number > 0
-    return [f"autoresearch adopt --tag {tag}"] if is_better and _has_commits(view) else []
+    is_better = view.best is not None and view.best.number > 0 and view.gain > 0
+    if not is_better or confidence(view) is Confidence.NOISY:
+        return []
+    return [f"autoresearch adopt --tag {tag}"] if _has_commits(view) else []
 
 
 def reproduce(view: StudyView) -> list[str]:
