@@ -34,8 +34,12 @@ def lab(tmp_path: Path) -> Path:
 def test_the_lab_of_the_docs_runs_and_its_best_can_be_made_again(
     lab: Path, autoresearch: Call
 ) -> None:
-    done = autoresearch(lab, "run", "--experiments", "4", "--tag", "t").stdout
-    assert "its 4 experiments are done" in done
+    done = autoresearch(lab, "run", "--experiments", "1", "--tag", "t").stdout
+    assert "its 1 experiment is done" in done
+    text = (lab / "fit.py").read_text().replace("= 3000", "= 30000").replace("= 0.1", "= 0.3")
+    (lab / "fit.py").write_text(text.replace("RATE * error", "RATE * (1 - step / STEPS) * error"))
+    assert "keep" in autoresearch(lab, "try", "-m", "smaller and smaller steps").stdout
+    user(lab, "checkout", "-q", "fit.py")
     rows = json.loads(autoresearch(lab, "log", "--json").stdout)
     assert {row["verdict"] for row in rows} <= {"keep", "discard"}, done
     best = min((row for row in rows if row["verdict"] == "keep"), key=lambda row: row["score"])
@@ -49,6 +53,9 @@ def test_the_lab_of_the_docs_runs_and_its_best_can_be_made_again(
         text=True, timeout=60, check=True,
     )  # fmt: skip
     assert json.loads(made.stdout)["worst_error"] == best["runs"][0]["score"]
+    final = autoresearch(lab, "report", "--final", code=2)
+    assert "knows no `final` split" in final.stderr
+    assert "Training" not in final.stdout, "it is asked for first"
 
 
 def test_a_script_that_leaves_nothing_behind_has_no_artifact(lab: Path, autoresearch: Call) -> None:

@@ -157,7 +157,7 @@ def test_the_sealed_text_is_opened_once(noisy_lab: Path, autoresearch: Call) -> 
     autoresearch(noisy_lab, "try", "-m", "a real gain")
     first = autoresearch(noisy_lab, "report", "--final").stdout
     assert "opened now" in first
-    assert "Training #1 on 2 fresh seeds first: about " in first
+    assert "Training #1 on 2 fresh seeds: about " in first
     baseline, best = rows(noisy_lab, autoresearch)
     expected = [f"{2 * run['score']:.4f}" for run in baseline["runs"]]
     assert all(score in first for score in expected)

@@ -22,6 +22,7 @@ from autoresearch.budget import StudyLimits
 from autoresearch.campaign import Study
 from autoresearch.errors import LabError, StudyError, Unavailable, UserError
 from autoresearch.execution import set_up
+from autoresearch.experiment import Experiment
 from autoresearch.helm import Stop
 from autoresearch.herald import Herald
 from autoresearch.interpreter import compile_packages, interpreter
@@ -262,12 +263,14 @@ def open_final(lab: Lab, store: Store, tag: str, program: Program) -> None:
     opened = opening.Opened(store.study(tag), program, StudyLimits(), is_new=False)
     study = study_of(lab, store, opened, ByHand({}, ""), "hand", stop)
     best, is_sealed = study.best(), store.final(tag) is None
+
+    def training(each: Experiment) -> None:
+        seconds = fmean(run.figures.get("seconds", 0.0) for run in each.runs)
+        time = duration(FRESH * max(seconds, program.budget_seconds))
+        click.echo(f"Training #{each.number} on {FRESH} fresh seeds: about {time}.")
+
     with lab.lock(), stopping(stop, lambda: None):
-        if is_sealed and best and best.number:
-            seconds = fmean(run.figures.get("seconds", 0.0) for run in best.runs)
-            time = duration(FRESH * max(seconds, program.budget_seconds))
-            click.echo(f"Training #{best.number} on {FRESH} fresh seeds first: about {time}.")
-        found = open_sealed(study)
+        found = open_sealed(study, training)
     when = "opened now, and never again" if is_sealed else f"opened at {found.at}"
     click.echo(f"The sealed text of study {tag}, {when}:")
     for name, scores in (("baseline", found.baseline), (f"#{found.number}", found.best)):

@@ -10,7 +10,7 @@ Not covered: a person who opens the split, changes the program, and begins a new
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,10 +25,10 @@ FRESH = 2  # runs of the incumbent: less gives no interval
 LOG = "final.txt"  # in the study's folder
 
 
-def open_sealed(study: Study) -> Final:
-    """Open the split, or read what was found when it was. Raises StudyError when there is nothing
-    to compare, or the incumbent does not run again; ExperimentError when a model cannot be
-    scored."""
+def open_sealed(study: Study, training: Callable[[Experiment], None] = lambda _: None) -> Final:
+    """Open the split, or read what was found when it was; `training` is told what is trained for
+    that. Raises StudyError when there is nothing to compare, or the incumbent does not run again;
+    ExperimentError when a model cannot be scored."""
     if found := study.store.final(study.tag):
         return found
     best = study.best()
@@ -40,12 +40,11 @@ def open_sealed(study: Study) -> Final:
     with study.lab.workplace(f"{study.tag}.final") as place:
         rig = set_up(study, place, study.folder / LOG, study.stop.tick)
         seeds = [seed_of(study.seed, best.number, SEEDS - FRESH + n) for n in range(FRESH)]
-        fresh = [trained(rig, best, seed) for seed in seeds]
         first = study.store.experiment(study.tag, 0)
-        scores = {
-            "baseline": [score(rig, first, each) for each in models(study, first)],
-            "best": [score(rig, best, each) for each in fresh],
-        }
+        base = [score(rig, first, each) for each in models(study, first)]  # or there is no split
+        training(best)
+        fresh = [trained(rig, best, seed) for seed in seeds]
+        scores = {"baseline": base, "best": [score(rig, best, each) for each in fresh]}
     study.store.event(study.tag, "final", number=best.number, seeds=seeds, **scores)
     final = study.store.final(study.tag)
     assert final is not None
