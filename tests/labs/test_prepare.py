@@ -519,6 +519,17 @@ def test_a_killed_prepare_leaves_nothing_that_is_used(lab: Lab, seen: str) -> No
     assert "run `python prepare.py` first" in lab.refusal("prepare.py", "score", SOURCE="big.txt")
 
 
+def test_a_full_disk_is_said_and_leaves_no_corpus(lab: Lab) -> None:
+    (lab.folder / "big.txt").write_text(prose(2_000_000))
+    command = "import os, resource, sys\n"
+    command += "resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, 2**18))\n"
+    command += "os.execv(sys.executable, [sys.executable, 'prepare.py', '--source', 'big.txt'])"
+    said = lab.refusal("-c", command)
+    assert "File too large" in said
+    assert str(lab.cache) in said
+    assert not [path for path in lab.cache.rglob("*") if path.suffix != ".lock"]
+
+
 def test_what_a_killed_prepare_left_is_swept_by_the_next(lab: Lab, small: Path) -> None:
     left = small.parent / f".{small.name}.left"
     left.mkdir()

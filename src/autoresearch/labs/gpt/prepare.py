@@ -913,13 +913,15 @@ def encode_all(tokenizer, texts, path):
     with open(path, "wb") as file, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for batch in chunks(texts):
             for ids in pool.map(tokenizer.encode, batch):
-                bos.tofile(file)
-                ids.tofile(file)
+                file.write(bos)  # not ids.tofile(): that says nothing when the disk is full
+                file.write(ids)
                 count += 1 + len(ids)
             size += sum(map(len, batch))
             say(f"{path.name}: {size / 1e6:.1f} MB of text, {count / 1e6:.1f} M tokens")
         file.flush()
         os.fsync(file.fileno())
+    if path.stat().st_size != 2 * count:
+        raise Problem(f"{path} is shorter than what was written to it: is the disk full?")
     return count
 
 
@@ -1193,7 +1195,7 @@ def score(corpus, artifact, tree, splits=("dev",)):
     proven = losses_of(logits, targets[rows, places])
     result |= compare(claimed[rows, places].astype(np.float64), proven, weights, reference())
     if env("CLAIM") and "dev" in losses:
-        losses["dev"].tofile(env("CLAIM"))
+        Path(env("CLAIM")).write_bytes(losses["dev"].tobytes())
     first = splits[0]
     facts = {
         "val_bytes": corpus.held_out[first]["bytes"],
@@ -1717,7 +1719,8 @@ def main():
         print(f"prepare.py: {cheat}", file=sys.stderr)
         raise SystemExit(3) from None
     except OSError as error:  # a full disk, a cache or a file that this user may not use
-        raise SystemExit(f"prepare.py: {error}") from None
+        where = "" if error.filename else f" (the cache is {CACHE})"
+        raise SystemExit(f"prepare.py: {error}{where}") from None
     if result is not None and env("RESULT"):
         Path(env("RESULT")).write_text(json.dumps(result))
 
