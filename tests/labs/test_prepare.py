@@ -393,6 +393,22 @@ def test_a_changed_source_is_another_corpus(lab: Lab) -> None:
     assert (first / "dev.bin").read_bytes() != (second / "dev.bin").read_bytes()
 
 
+def test_changed_code_that_shapes_a_corpus_is_another_corpus(lab: Lab, prepare) -> None:
+    (lab.folder / "notes.txt").write_text(prose(30_000))
+    script = lab.folder / "prepare.py"
+    code = script.read_text()
+    key = "import prepare; print(prepare.cache_folder('notes.txt'))"
+    folders = [lab.run("-c", key).stdout]
+    for name in ("hash_bytes", "take_sample", "json_text", "byte_values", "up_to", "score"):
+        assert f"def {name}(" in code
+        script.write_text(
+            code.replace(f"def {name}(", f"def changed():\n    pass\n\n\ndef {name}(")
+        )
+        folders.append(lab.run("-c", key).stdout)
+    assert len(set(folders)) == 6
+    assert folders[0] == folders[-1]  # what scores or trains shapes no corpus
+
+
 def test_relative_paths_start_in_the_lab_wherever_it_runs(lab: Lab) -> None:
     (lab.folder / "notes.txt").write_text(prose(30_000))
     here = lab.prepare("notes.txt", CACHE="kept")

@@ -11,6 +11,13 @@
     python prepare.py --source PATH      another: python, tinystories, climbmix, file, folder
     python prepare.py score              the score of the artifact that train.py left here
 
+    Documents     sources, near-duplicates, what is held out
+    Tokenizer     byte-level BPE
+    The cache     a corpus as files: prepare(), the_corpus()
+    Training      start(); Run: clock, batches, progress, submit()
+    Evaluation    score(): bits per byte; then the audit, and the processes that run the model
+    Conveniences  device and memory, for train.py; they guard no score
+
 A corpus is a folder in the cache: train.bin and three held-out splits, dev.bin, confirm.bin and
 final.bin (uint16 tokens, every document behind a BOS token), tokenizer.json, withheld.json (where
 the text came from), and manifest.json, which is written last and holds sizes and digests. val_bpb
@@ -40,7 +47,6 @@ import functools
 import gc
 import hashlib
 import importlib.util
-import inspect
 import itertools
 import json
 import math
@@ -70,35 +76,44 @@ if __name__ != "__main__":  # train.py imports torch next, whose many objects st
 # Constants
 # ------------------------------------------------------------------------------------------------
 
-SOURCE = (
-    "python"  # python, tinystories, climbmix, or a path: .txt .md .py .jsonl .parquet or folder
-)
+SOURCE = "python"  # or tinystories, climbmix, a folder, a .txt .md .py .jsonl .parquet file
 TIME_BUDGET = 300.0  # seconds of training
-EVAL_BATCH = 16  # rows scored at once; fixed, so that every experiment is scored alike
+
+
+def env(name, default=""):
+    return os.environ.get(f"AUTORESEARCH_{name}", default)
+
+
+LAB = Path(env("LAB"))  # relative paths start here
+CACHE = LAB / Path(env("CACHE") or Path.home() / ".cache" / "autoresearch").expanduser()
+BY_HAND = Path(".autoresearch") / "by-hand"  # where train.py leaves its artifact without a harness
+
+
+class Problem(SystemExit):
+    """Something the person can mend: ends the program with its one line and exit code 1."""
+
+
+def env_number(name, kind, default):
+    try:
+        return kind(env(name) or default)
+    except ValueError as error:
+        raise Problem(f"AUTORESEARCH_{name} is {env(name)!r}: give a number") from error
+
+
+BUDGET_SECONDS = env_number("BUDGET", float, TIME_BUDGET)
+SEED = env_number("SEED", int, 0)
+
+
+class Cheat(Exception):
+    """The artifact breaks a rule of scoring; main() prints it and exits with 3."""
+
+
+# ------------------------------------------------------------------------------------------------
+# Documents: every source gives Documents
+# ------------------------------------------------------------------------------------------------
+
 HELD_OUT = ("dev", "confirm", "final")  # for the search, for a second opinion, sealed
-CONFIG_BYTES = 2**18  # largest config.json of an artifact
-
-# The audit: how far a claimed loss may be from the proven one, in nats. See "The audit" below.
-AUDIT_POSITIONS = 256  # at most; a short text has fewer, because no two may share a document
-AUDIT_LARGEST = (0.05, 0.15)  # allowed at one position: at least, and at most
-AUDIT_SPREAD = (0.01, 0.03)  # standard deviation that rounding may have, in the same way
-AUDIT_FACTOR = 4.0  # in between: so many times what the baseline showed
-AUDIT_MEAN = 0.001  # the mean may be too good by this, and by chance:
-AUDIT_MEAN_ERRORS = 4.0  # so many standard errors
-
-SPECIAL_TOKENS = ("<|bos|>", "<|reserved_1|>", "<|reserved_2|>", "<|reserved_3|>")
-# GPT-4's split pattern, with numbers cut in groups of at most two digits: better for small
-# vocabularies (the constant that karpathy/nanochat and karpathy/autoresearch settled on).
-SPLIT_PATTERN = (
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}"
-    r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
-)
-TOKENIZER_SAMPLE_BYTES = 12_000_000  # text the tokenizer is trained on
-TOKENIZER_PIECE_BYTES = 16_384  # cut in pieces, or one endless word would take hours
 LARGE_CORPUS_BYTES = 100_000_000  # from here on SHAPES["large"]
-
-CHUNK_BYTES = 4_000_000  # text tokenised at a time
-DIGEST_WHOLE_BYTES = 256 * 2**20  # larger files are digested by samples
 PYTHON_FILE_BYTES = 200_000  # larger standard library files are mostly tables: left out
 PYTHON_LETTERS = 0.40  # a file with a smaller share of letters is a table: left out
 SHARED_SHINGLES = 0.30  # texts that share more of the shorter one's shingles are near-duplicates
@@ -159,39 +174,6 @@ HUB = {
     ),
 }
 HUB_SHARDS = 8  # training shards downloaded unless AUTORESEARCH_SHARDS says otherwise
-
-
-def env(name, default=""):
-    return os.environ.get(f"AUTORESEARCH_{name}", default)
-
-
-LAB = Path(env("LAB"))  # relative paths start here
-CACHE = LAB / Path(env("CACHE") or Path.home() / ".cache" / "autoresearch").expanduser()
-BY_HAND = Path(".autoresearch") / "by-hand"  # where train.py leaves its artifact without a harness
-
-
-class Problem(SystemExit):
-    """Something the person can mend: ends the program with its one line and exit code 1."""
-
-
-def env_number(name, kind, default):
-    try:
-        return kind(env(name) or default)
-    except ValueError as error:
-        raise Problem(f"AUTORESEARCH_{name} is {env(name)!r}: give a number") from error
-
-
-BUDGET_SECONDS = env_number("BUDGET", float, TIME_BUDGET)
-SEED = env_number("SEED", int, 0)
-
-
-class Cheat(Exception):
-    """The artifact breaks a rule of scoring; main() prints it and exits with 3."""
-
-
-# ------------------------------------------------------------------------------------------------
-# Documents: every source gives Documents
-# ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -621,6 +603,16 @@ def documents(source, shape):
 # Tokenizer: byte-level BPE. Tokens 0..255 are the bytes, the last four are special.
 # ------------------------------------------------------------------------------------------------
 
+SPECIAL_TOKENS = ("<|bos|>", "<|reserved_1|>", "<|reserved_2|>", "<|reserved_3|>")
+# GPT-4's split pattern, with numbers cut in groups of at most two digits: better for small
+# vocabularies (the constant that karpathy/nanochat and karpathy/autoresearch settled on).
+SPLIT_PATTERN = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}"
+    r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+TOKENIZER_SAMPLE_BYTES = 12_000_000  # text the tokenizer is trained on
+TOKENIZER_PIECE_BYTES = 16_384  # cut in pieces, or one endless word would take hours
+
 
 class Tokenizer:
     """`tokens` are the bytes of every ordinary token, in the order of their merges."""
@@ -719,6 +711,9 @@ def byte_values():
 # The cache: one folder a corpus, complete or not there
 # ------------------------------------------------------------------------------------------------
 
+CHUNK_BYTES = 4_000_000  # text tokenised at a time
+DIGEST_WHOLE_BYTES = 256 * 2**20  # larger files are digested by samples
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -776,21 +771,9 @@ def digest(path):
 
 
 def cache_folder(source):
-    """Keyed by all that shapes the corpus: its files, the constants, the code that builds it."""
-    code = (
-        python_documents, is_unused, is_table, near_duplicates, in_order, wanted_bytes, hold_out,
-        one_head, all_pieces, Seen, shingles_of, apart, unlike, head, local_documents, pieces,
-        read_documents, parquet_documents, hub_documents, Tokenizer, write_corpus, encode_all,
-    )  # fmt: skip
-    facts = {
-        "listing": listing(source),
-        "shape": repr(shape_of(source)),
-        "constants": [SPLIT_PATTERN, SPECIAL_TOKENS, TOKENIZER_SAMPLE_BYTES, TOKENIZER_PIECE_BYTES],
-        "filters": [PYTHON_FILE_BYTES, PYTHON_LETTERS, GENERATED.pattern.decode()],
-        "unused": [sorted(UNUSED_FOLDERS), sorted(UNUSED_MODULES)],
-        "shingles": [SHARED_SHINGLES, SHINGLE_BYTES, SHINGLE_EVERY, COMMON_SHINGLE],
-        "code": [inspect.getsource(each) for each in code],
-    }
+    """Keyed by all that shapes the corpus: its files, and this one from Documents to Training."""
+    code = Path(__file__).read_text("utf-8").partition("\n# Documents")[2]
+    facts = [listing(source), code.partition("\n# Training")[0]]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
     known = source == "python" or source in HUB
     name = source if known else re.sub(r"\W+", "-", Path(source).stem)[:40] or "corpus"
@@ -1150,6 +1133,9 @@ IMPORTED = time.time()
 # Evaluation: a model sees token ids and nothing else; bytes are counted from the text
 # ------------------------------------------------------------------------------------------------
 
+EVAL_BATCH = 16  # rows scored at once; fixed, so that every experiment is scored alike
+CONFIG_BYTES = 2**18  # largest config.json of an artifact
+
 
 @dataclass(frozen=True)
 class Text:
@@ -1260,6 +1246,14 @@ def known_losses(name, losses):
 # explains, where chance is the spread that was found, but never more than AUDIT_SPREAD. So what can
 # hide in the score is 0.005 nats a token with 90 positions, and 0.0035 with 256.
 # ------------------------------------------------------------------------------------------------
+
+# How far a claimed loss may be from the proven one, in nats.
+AUDIT_POSITIONS = 256  # at most; a short text has fewer, because no two may share a document
+AUDIT_LARGEST = (0.05, 0.15)  # allowed at one position: at least, and at most
+AUDIT_SPREAD = (0.01, 0.03)  # standard deviation that rounding may have, in the same way
+AUDIT_FACTOR = 4.0  # in between: so many times what the baseline showed
+AUDIT_MEAN = 0.001  # the mean may be too good by this, and by chance:
+AUDIT_MEAN_ERRORS = 4.0  # so many standard errors
 
 
 def choose(texts, losses, incumbent):
@@ -1545,45 +1539,8 @@ def load_model(artifact, tree):
     return model.to(device).eval(), device
 
 
-def keep_memory():
-    """Make glibc keep freed memory: giving it back and faulting it in again, tensor after tensor,
-    costs a CPU run a third of its time. What has been imported is no garbage, now or later."""
-    gc.freeze()
-    gc.enable()
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
-        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
-
-
-def rows_that_fit(rows, attempt, device):
-    """The number of rows, halved until attempt(rows) does not run out of memory."""
-    import torch
-
-    while True:
-        try:
-            attempt(rows)
-            return rows
-        except RuntimeError as error:  # torch.OutOfMemoryError is one; others raise it plain
-            if rows == 1 or not re.search("out of memory|can't allocate|ALLOC_FAILED", str(error)):
-                raise
-        rows //= 2
-        print(f"out of memory: {rows} rows go through the model at once now", file=sys.stderr)
-        if device == "cuda":
-            torch.compiler.reset()  # what was compiled for the rows that did not fit
-        free_memory(device)
-
-
-def free_memory(device):
-    """Give back what the framework keeps for later tensors."""
-    import torch
-
-    if device != "cpu":
-        {"cuda": torch.cuda, "mps": torch.mps}[device].empty_cache()
-
-
 # ------------------------------------------------------------------------------------------------
-# The device
+# Conveniences for train.py: the device, its speed and memory. They guard no score
 # ------------------------------------------------------------------------------------------------
 
 PEAK_TFLOPS = {  # dense bf16 (T4: fp32), from the makers' data sheets
@@ -1689,6 +1646,43 @@ def peak_memory_mb(device):
         return torch.mps.driver_allocated_memory() / 2**20
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / (2**20 if platform.system() == "Darwin" else 2**10)
+
+
+def keep_memory():
+    """Make glibc keep freed memory: giving it back and faulting it in again, tensor after tensor,
+    costs a CPU run a third of its time. What has been imported is no garbage, now or later."""
+    gc.freeze()
+    gc.enable()
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def rows_that_fit(rows, attempt, device):
+    """The number of rows, halved until attempt(rows) does not run out of memory."""
+    import torch
+
+    while True:
+        try:
+            attempt(rows)
+            return rows
+        except RuntimeError as error:  # torch.OutOfMemoryError is one; others raise it plain
+            if rows == 1 or not re.search("out of memory|can't allocate|ALLOC_FAILED", str(error)):
+                raise
+        rows //= 2
+        print(f"out of memory: {rows} rows go through the model at once now", file=sys.stderr)
+        if device == "cuda":
+            torch.compiler.reset()  # what was compiled for the rows that did not fit
+        free_memory(device)
+
+
+def free_memory(device):
+    """Give back what the framework keeps for later tensors."""
+    import torch
+
+    if device != "cpu":
+        {"cuda": torch.cuda, "mps": torch.mps}[device].empty_cache()
 
 
 def constants(names):
