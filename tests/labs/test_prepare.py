@@ -271,14 +271,50 @@ def test_near_duplicates_stay_on_one_side(prepare: ModuleType) -> None:
         assert any(set(family) <= set(part) for part in parts)
 
 
-def test_exact_duplicates_of_a_local_corpus_stay_on_one_side(lab: Lab, prepare) -> None:
+def test_of_exact_duplicates_of_a_local_corpus_one_is_left(lab: Lab, prepare) -> None:
     lines = [json.dumps({"text": prose(400, seed % 100)}) for seed in range(300)]
     (lab.folder / "twins.jsonl").write_text("\n".join(lines))
     folder = lab.prepare("twins.jsonl")
     parts = [decoded(prepare, folder, name) for name in prepare.TOKEN_FILES]
-    assert sum(map(len, parts)) == 300
     assert all(parts)
-    assert len(set(itertools.chain(*parts))) == sum(len(set(part)) for part in parts)
+    assert sum(map(len, parts)) == len(set(itertools.chain(*parts))) == 100
+
+
+def test_many_near_copies_of_one_text_are_held_out_once_and_not_trained_on(prepare, tmp_path):
+    lines = prose(2000, 7).splitlines()
+    copies = ["\n".join([f"number {n}", *lines]) for n in range(600)]
+    texts = [*copies, *(prose(2000, 1000 + n) for n in range(600))]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    found = prepare.local_documents(tmp_path / "a.jsonl", prepare.SHAPES["small"])
+    line = lines[9].encode()
+    held_out = [text for part in found.held_out.values() for text in part if line in text]
+    assert len(held_out) == 1
+    assert not any(line in text for text in found.train)
+
+
+def test_most_near_duplicates_of_short_texts_are_dropped(prepare, tmp_path: Path) -> None:
+    pairs = [[f"{prose(110, seed)}{end}" for end in "ab"] for seed in range(3000)]
+    rows = [json.dumps({"text": text}) for pair in pairs for text in pair]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    found = prepare.local_documents(tmp_path / "a.jsonl", prepare.SHAPES["small"])
+    train = {text[:-1] for text in found.train}
+    held_out = list(itertools.chain(*found.held_out.values()))
+    assert sum(text[:-1] in train for text in held_out) < 0.1 * len(held_out)
+
+
+@pytest.mark.parametrize("count", [5, 80])
+def test_long_files_are_cut_rather_than_used_up(prepare, tmp_path: Path, capfd, count: int) -> None:
+    for n in range(count):
+        (tmp_path / f"{n}.txt").write_text(prose(60_000, n))
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    found = prepare.local_documents(tmp_path, prepare.SHAPES["small"])
+    held_out = [len(b"".join(texts)) for texts in found.held_out.values()]
+    wanted = prepare.wanted_bytes(size, prepare.SHAPES["small"])
+    assert held_out == pytest.approx(wanted, abs=prepare.SHAPES["small"].document_bytes)
+    assert sum(map(len, found.train)) + sum(held_out) == size
+    said = capfd.readouterr().err
+    assert f"{sum(held_out):,} bytes are held out; 0 more" in said
+    assert "0 bytes of training text are dropped" in said
 
 
 def changed(text: bytes, seed: int) -> bytes:
@@ -579,7 +615,8 @@ BAD_SOURCES = {
     "nowhere": (lambda path: None, "no such corpus"),
     "empty-folder": (Path.mkdir, "no .txt, .md, .py, .jsonl or .parquet file in it"),
     "empty.txt": (Path.touch, "no text in it"),
-    "tiny.txt": (lambda path: path.write_text("hello\n"), "too little text"),
+    "tiny.txt": (lambda path: path.write_text("hello\n"), "6 bytes without copies are too little"),
+    "same.txt": (lambda path: path.write_text("hello\n" * 9000), "20,000 are needed"),
     "a.jsonl": (lambda path: path.write_text('{"text": "a"}\n\n{"text": \n'), "a.jsonl line 3: "),
     "b.jsonl": (lambda path: path.write_text('{"text": 5}\n'), "b.jsonl line 1: "),
     "c.jsonl": (lambda path: path.write_bytes(b'{"text": "\xff"}\n'), "c.jsonl line 1: "),

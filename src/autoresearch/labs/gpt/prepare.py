@@ -113,6 +113,8 @@ class Cheat(Exception):
 # ------------------------------------------------------------------------------------------------
 
 HELD_OUT = ("dev", "confirm", "final")  # for the search, for a second opinion, sealed
+LEAST_BYTES = 20_000  # of text; less may be too little
+ROUGH_BYTES = 100_000  # of the dev split; scores on less are rough
 LARGE_CORPUS_BYTES = 100_000_000  # from here on SHAPES["large"]
 PYTHON_FILE_BYTES = 200_000  # larger standard library files are mostly tables: left out
 PYTHON_LETTERS = 0.40  # a file with a smaller share of letters is a table: left out
@@ -120,6 +122,8 @@ SHARED_SHINGLES = 0.30  # texts that share more of the shorter one's shingles ar
 SHINGLE_BYTES = 64  # a shingle of any text; of files in groups it is three lines
 SHINGLE_EVERY = 16  # one in so many is looked at, chosen by its content
 WITHHELD_FILES = 500  # of a local corpus are named one by one; of more the folder is
+COPIED_SHINGLES = 0.80  # a text is a copy when so many of its shingles are in the same split
+SHORT_SHINGLES = 16  # in texts that have no more, one that both have may be enough
 COMMON_SHINGLE = 16  # a shingle in more documents than this is boilerplate
 
 # Sources that no trainer imports, so that a sandbox can hide those that hold held-out text.
@@ -296,21 +300,26 @@ def hold_out(groups, shape, wanted, cut):
 
     Returns ({split: texts}, what is held out as Seen, the groups that are used up). Many short
     documents judge a model more evenly than a few long ones, so `cut` shortens them; what is cut
-    off is not trained on either. A group that is too like another split's text is in no split.
+    off is not trained on either. A group that is too like another split's text is in no split,
+    nor is one of whose windows the split has nearly all: copies of one text would be all of it.
     """
     held_out, seen, used, groups = {}, Seen(), [], iter(groups)
     for name, size in zip(HELD_OUT, wanted, strict=True):
-        texts = []
+        texts, own = held_out.setdefault(name, []), set()
         while sum(map(len, texts)) < max(1, size):
             group = next(groups, None)
             if group is None:
-                raise Problem("too little text to train on and to validate with")
+                raise TooLittle(held_out)
             parts = [part for _, text in group for part in cut(text, shape.document_bytes)]
             used.append(group)
-            if not any(seen.like(parts)):
+            new = set(shingles_of(parts)[0].tolist())
+            if len(new & own) <= COPIED_SHINGLES * len(new) and not any(seen.like(parts)):
                 texts += parts
-        held_out[name] = texts
+                own |= new
         seen.add(texts)
+    held = sum(map(len, itertools.chain(*held_out.values())))
+    rest = sum(len(text) for group in used for _, text in group) - held
+    say(f"{held:,} bytes are held out; {rest:,} more of the same documents are left out")
     return held_out, seen, used
 
 
@@ -320,6 +329,10 @@ def one_head(text, limit):
 
 def all_pieces(text, limit):
     return pieces(text, limit // 2)
+
+
+class TooLittle(Exception):
+    """There is no more text than what was held out so far."""
 
 
 class Seen:
@@ -349,8 +362,9 @@ class Seen:
         pairs = which[known] * max(1, len(self._sizes)) + self._owners[first[known]]
         pairs, shared = np.unique(pairs, return_counts=True)
         whose, owner = np.divmod(pairs, max(1, len(self._sizes)))
-        shorter = np.minimum(sizes[whose], self._sizes[owner])
-        found = {*whose[(shared > 2) & (shared > SHARED_SHINGLES * shorter)].tolist()}
+        shorter, longer = np.sort([sizes[whose], self._sizes[owner]], axis=0)
+        enough = np.where(longer > SHORT_SHINGLES, 2, 0)  # two may be a licence, but not of so few
+        found = {*whose[(shared > enough) & (shared > SHARED_SHINGLES * shorter)].tolist()}
         return [number in found or text in self._whole for number, text in enumerate(texts)]
 
 
@@ -385,17 +399,17 @@ def apart(train, seen):
     """Training texts without those that are like held-out ones, in order."""
     ahead = os.cpu_count() or 1  # batches that are compared while others are used
     with ThreadPoolExecutor(ahead) as pool:
-        waiting = deque()
-        for batch in chunks(train):
+        waiting, dropped = deque(), 0
+        for batch in itertools.chain(chunks(train), [[]] * ahead):  # empty ones push out the last
             waiting.append((batch, pool.submit(seen.like, batch)))
             if len(waiting) > ahead:
-                yield from unlike(*waiting.popleft())
-        for each in waiting:
-            yield from unlike(*each)
-
-
-def unlike(texts, like):
-    return (text for text, is_like in zip(texts, like.result(), strict=True) if not is_like)
+                texts, like = waiting.popleft()
+                for text, is_like in zip(texts, like.result(), strict=True):
+                    if is_like:
+                        dropped += len(text)
+                    else:
+                        yield text
+    say(f"{dropped:,} bytes of training text are dropped: they are like held-out text")
 
 
 def head(text, limit):
@@ -405,25 +419,23 @@ def head(text, limit):
 
 def local_documents(path, shape):
     """A file or a folder of text: each file a document, but a line each of .jsonl and .parquet."""
-    texts = [text for file in local_listing(path) for text in read_documents(Path(file[1]))]
-    texts = [text for text in texts if text]
-    if not texts:
-        raise Problem(f"{path}: no text in it")
-    if len(texts) < 64:  # a few long files: cut them, so that there is something to split
-        texts = [piece for text in texts for piece in pieces(text, shape.document_bytes)]
-    groups = {}
-    for text in texts:  # exact duplicates stay together
-        groups.setdefault(hash_bytes(text), []).append((None, text))
-    groups = in_order(groups.values())
-    try:
-        wanted = wanted_bytes(sum(map(len, texts)), shape)
-        held_out, seen, used = hold_out(groups, shape, wanted, one_head)
-    except Problem as problem:
-        raise Problem(f"{path}: {problem.code}") from None
-    train = list(apart([text for group in groups[len(used) :] for _, text in group], seen))
     files = [file for _, file, *_ in local_listing(path)]
+    texts = [text for file in files for text in read_documents(Path(file))]
+    if not any(texts):
+        raise Problem(f"{path}: no text in it")
+    total, texts = sum(map(len, texts)), set(texts)
+    size, heads = (sum(len(text[:n]) for text in texts) for n in (None, shape.document_bytes))
+    wanted = wanted_bytes(size, shape)
+    if sum(wanted) * (size / heads - 1) > size / 10:  # so much would be cut off: cut all instead
+        texts = {piece for text in texts for piece in pieces(text, shape.document_bytes)}
+    groups = in_order([(None, text)] for text in texts if text)
+    if copies := total - sum(map(len, texts)):
+        say(f"{copies:,} of {total:,} bytes are dropped: exact copies")
+    held_out, seen, used = hold_out(groups, shape, wanted, one_head)
+    train = list(apart((text for ((_, text),) in groups[len(used) :]), seen))
     many = len(files) > WITHHELD_FILES
-    return Documents(train, held_out, [str(Path(path).expanduser().resolve())] if many else files)
+    folder = str((LAB / Path(path).expanduser()).resolve())
+    return Documents(train, held_out, [folder] if many else files)
 
 
 def local_listing(path):
@@ -494,10 +506,7 @@ def hub_documents(corpus, shape):
     if (found := sum(map(len, some))) < sum(wanted):  # less than there should be
         wanted = [int(0.9 * size * found / sum(wanted)) for size in wanted]
     groups = ([(None, text)] for text in itertools.chain(some, texts))
-    try:
-        held_out, seen, used = hold_out(groups, shape, wanted, one_head)
-    except Problem as problem:
-        raise Problem(f"{corpus.repo}: {problem.code}") from None
+    held_out, seen, used = hold_out(groups, shape, wanted, one_head)
     skip = {corpus.val: len(used)}
 
     def train():
@@ -823,6 +832,13 @@ def prepare(source):
             write_corpus(source, aside)
             shutil.rmtree(final, ignore_errors=True)
             aside.rename(final)
+        except TooLittle as error:
+            (held_out,) = error.args
+            raise Problem(
+                f"{source}: {sum(map(len, itertools.chain(*held_out.values()))):,} bytes without "
+                f"copies are too little text to train on and to validate with: {LEAST_BYTES:,} are "
+                f"needed, and {10 * ROUGH_BYTES:,} for scores that are not rough"
+            ) from None
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return load_corpus(final / "manifest.json")
@@ -846,7 +862,7 @@ def write_corpus(source, folder):
     (folder / "withheld.json").write_text(json.dumps(found.withheld))
     train_tokens = encode_all(tokenizer, train, folder / "train.bin")
     if train_tokens <= shape.seq_len:
-        raise Problem(f"{source}: too little text to train on and to validate with")
+        raise TooLittle(found.held_out)
     sizes, token_bytes = {}, tokenizer.token_bytes()
     for name, texts in found.held_out.items():
         tokens = encode_all(tokenizer, texts, folder / f"{name}.bin")
@@ -855,6 +871,8 @@ def write_corpus(source, folder):
         counted = token_bytes[np.fromfile(folder / f"{name}.bin", dtype=np.uint16)]
         if counted.sum(dtype=np.int64) != size:
             raise Problem("the tokens' bytes are not the text's bytes: please report this")
+    if (size := sizes[HELD_OUT[0]]["bytes"]) < ROUGH_BYTES:
+        say(f"scores will be rough: dev has {size:,} bytes, less than {ROUGH_BYTES:,}")
     facts = {
         "source": source,
         "vocab_size": tokenizer.vocab_size,
