@@ -129,13 +129,15 @@ def test_pieces_lose_nothing_and_cost_little(prepare: ModuleType) -> None:
 def odd_corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Texts]:
     """(source, prepared folder, texts) of many small documents, the odd ones among them."""
     folder = tmp_path_factory.mktemp("odd")
-    source, odd = folder / "source", list(ODD_TEXTS.values())[:-1]
+    source = folder / "source"
+    odd = [text for text in list(ODD_TEXTS.values())[:-1] if b"\0" not in text]
     (source / "deeper").mkdir(parents=True)
     texts = [prose(1500, seed).encode() + odd[seed % len(odd)] * 3 for seed in range(120)]
     for number, text in enumerate(texts):
         suffix = (".txt", ".md", ".py")[number % 3]
         (source / ("deeper" if number % 2 else "") / f"{number}{suffix}").write_bytes(text)
-    (source / "ignored.bin").write_bytes(b"not text" * 100)
+    for ignored in ("ignored.bin", ".hidden.md", ".git.py"):
+        (source / ignored).write_bytes(b"not text" * 100)
     return source, Lab(folder / "lab").prepare(source), texts
 
 
@@ -419,6 +421,22 @@ def test_every_kind_of_source_holds_the_same_documents(lab: Lab, prepare) -> Non
     assert all((folder / "manifest.json").exists() for folder in folders)
 
 
+def test_a_folder_says_what_it_skips_and_the_labs_own_files_are_no_text(lab: Lab, prepare) -> None:
+    (lab.folder / "program.md").write_text(prose(30_000, 1))
+    (lab.folder / "A.TXT").write_text(prose(30_000))
+    (lab.folder / "b.txt.gz").touch()
+    (lab.folder / "c.rst").touch()
+    done = lab.run("prepare.py", "--source", ".", CACHE=lab.folder.parent / "cache")
+    assert "prepare: skipped 2 files (.gz, .rst)\n" in done.stderr
+    assert "train.py still trains on python: set AUTORESEARCH_SOURCE=., or" in done.stdout
+    folder = Path(summary(done.stdout)["folder"])
+    parts = [decoded(prepare, folder, name) for name in prepare.TOKEN_FILES]
+    assert sum(map(len, itertools.chain(*parts))) == (lab.folder / "A.TXT").stat().st_size
+    again = lab.run("prepare.py", SOURCE=".", CACHE=lab.folder.parent / "cache")
+    assert Path(summary(again.stdout)["folder"]) == folder
+    assert "train.py" not in again.stdout
+
+
 def test_a_changed_source_is_another_corpus(lab: Lab) -> None:
     source = lab.folder / "notes.txt"
     source.write_text(prose(30_000))
@@ -613,7 +631,9 @@ def write_parquet(path: Path, **columns: list) -> None:
 
 BAD_SOURCES = {
     "nowhere": (lambda path: None, "no such corpus"),
-    "empty-folder": (Path.mkdir, "no .txt, .md, .py, .jsonl or .parquet file in it"),
+    "empty-folder": (Path.mkdir, "no .txt .md .py .jsonl .parquet file in it"),
+    "a.txt.gz": (Path.touch, "no .txt .md .py .jsonl .parquet file in it"),
+    "utf16.txt": (lambda path: path.write_text("hello\n" * 9000, "utf-16"), "NUL bytes"),
     "empty.txt": (Path.touch, "no text in it"),
     "tiny.txt": (lambda path: path.write_text("hello\n"), "6 bytes without copies are too little"),
     "same.txt": (lambda path: path.write_text("hello\n" * 9000), "20,000 are needed"),

@@ -54,6 +54,7 @@ import os
 import platform
 import re
 import resource
+import shlex
 import shutil
 import socket
 import subprocess
@@ -121,6 +122,7 @@ PYTHON_LETTERS = 0.40  # a file with a smaller share of letters is a table: left
 SHARED_SHINGLES = 0.30  # texts that share more of the shorter one's shingles are near-duplicates
 SHINGLE_BYTES = 64  # a shingle of any text; of files in groups it is three lines
 SHINGLE_EVERY = 16  # one in so many is looked at, chosen by its content
+SUFFIXES = (".txt", ".md", ".py", ".jsonl", ".parquet")  # of local files, in any case
 WITHHELD_FILES = 500  # of a local corpus are named one by one; of more the folder is
 COPIED_SHINGLES = 0.80  # a text is a copy when so many of its shingles are in the same split
 SHORT_SHINGLES = 16  # in texts that have no more, one that both have may be enough
@@ -420,6 +422,8 @@ def head(text, limit):
 def local_documents(path, shape):
     """A file or a folder of text: each file a document, but a line each of .jsonl and .parquet."""
     files = [file for _, file, *_ in local_listing(path)]
+    if skipped := [Path(file).suffix or file for _, file, *_ in local_listing(path, read=False)]:
+        say(f"skipped {len(skipped)} files ({', '.join(sorted(set(skipped))[:9])})")
     texts = [text for file in files for text in read_documents(Path(file))]
     if not any(texts):
         raise Problem(f"{path}: no text in it")
@@ -438,29 +442,36 @@ def local_documents(path, shape):
     return Documents(train, held_out, [folder] if many else files)
 
 
-def local_listing(path):
-    root = (LAB / Path(path).expanduser()).resolve()
+def local_listing(path, read=True):
+    """(name, path, size, mtime) of the files that are read, or of those that are not. Hidden files
+    and the lab's own are neither."""
+    root, own = (LAB / Path(path).expanduser()).resolve(), ("prepare.py", "train.py", "program.md")
     if not root.exists():
         raise Problem(
             f"no such corpus: {root}. "
             "Use python, tinystories, climbmix, or the path of a file or folder."
         )
     files = sorted(root.rglob("*")) if root.is_dir() else [root]
-    known = {".txt", ".md", ".py", ".jsonl", ".parquet"}
-    files = [file for file in files if file.is_file() and (file.suffix in known or file == root)]
-    if not files:
-        raise Problem(f"{path}: no .txt, .md, .py, .jsonl or .parquet file in it")
+    hidden = {file for file in files if "/." in str(file)[len(str(root)) :]}
+    hidden |= {(LAB / name).resolve() for name in own}
+    files = [file for file in files if file.is_file() and file not in hidden]
+    files = [file for file in files if (file.suffix.lower() in SUFFIXES) == read]
+    if read and not files:
+        raise Problem(f"{path}: no {' '.join(SUFFIXES)} file in it (the lab's own do not count)")
     facts = [(file, file.stat()) for file in files]
     return [(str(file), str(file), fact.st_size, fact.st_mtime_ns) for file, fact in facts]
 
 
 def read_documents(file):
-    if file.suffix == ".parquet":
+    if file.suffix.lower() == ".parquet":
         return list(parquet_documents(file))
-    if file.suffix == ".jsonl":
+    if file.suffix.lower() == ".jsonl":
         with file.open("rb") as lines:
             return [json_text(line, file, n) for n, line in enumerate(lines, 1) if line.strip()]
-    return [file.read_bytes()]
+    text = file.read_bytes()
+    if b"\0" in text:
+        raise Problem(f"{file}: NUL bytes in it, so it is no text in UTF-8 (compressed? UTF-16?)")
+    return [text]
 
 
 def json_text(line, file, number):
@@ -1747,6 +1758,9 @@ def command_prepare(options):
         print(f"{name + '_bytes:':18}{corpus.held_out[name]['bytes']}")
     print(f"vocab_size:       {corpus.vocab_size}")
     print(f"prepare_seconds:  {time.monotonic() - began:.1f}")
+    if options.source != (default := env("SOURCE") or SOURCE):
+        setting = f"AUTORESEARCH_SOURCE={shlex.quote(options.source)}"
+        print(f"train.py still trains on {default}: set {setting}, or SOURCE in prepare.py")
     return {
         "manifest": str(corpus.folder / "manifest.json"),
         "handover": [str(corpus.folder / "train.bin")],
