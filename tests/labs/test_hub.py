@@ -6,9 +6,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from json import dumps, loads
+from json import loads
 from pathlib import Path
-from urllib.parse import parse_qs
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +17,14 @@ from .conftest import Lab, prose, summary
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SHARDS = ("shard_00000.parquet", "shard_00001.parquet", "shard_06542.parquet")
+TROUBLE: dict[str, tuple[int, dict[str, str]]] = {  # status, headers; 0: no answer
+    "HEAD hangs up": (0, {}),
+    "HEAD 500": (500, {}),
+    "HEAD 404": (404, {"X_Error_Code": "RepoNotFound"}),
+    "HEAD gives a login page": (200, {}),
+    "GET 500": (500, {}),
+    "GET 429": (429, {"Retry_After": "20"}),
+}
 # A retry waits seconds; these tests must not. Only the child's clock is hurried.
 HURRIED = """
 import runpy, sys, time
@@ -84,29 +91,15 @@ class Page(BaseHTTPRequestHandler):
         if "/datasets/" in self.path:  # the client also asks for things that are not the corpus
             self.server.requests.append((f"{self.command} {self.path}", token))
 
-    def do_POST(self) -> None:
-        self.note()
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        if self.server.fails("hang up on paths-info"):
-            self.close_connection = True
-            return None
-        if self.server.fails("500 on paths-info"):
-            return self.answer(500)
-        if self.server.fails("404 on paths-info"):
-            return self.answer(404, b"{}", X_Error_Code="RepoNotFound")
-        found = []
-        for name in parse_qs(body)["paths"]:
-            if name in self.server.files:
-                size, digest = len(self.server.files[name]), self.server.promised[name]
-                lfs = {"oid": digest, "size": size, "pointerSize": 134}
-                found.append({"type": "file", "path": name, "size": size, "oid": "0", "lfs": lfs})
-        return self.answer(200, dumps(found).encode())
-
     def do_HEAD(self) -> None:
         self.do_GET()
 
     def do_GET(self) -> None:
         self.note()
+        for kind, (status, headers) in TROUBLE.items():
+            if kind.startswith(self.command) and self.server.fails(kind):
+                self.close_connection = not status
+                return self.answer(status, b"<html></html>", **headers) if status else None
         name = self.path.rpartition("/")[2]
         if "/resolve/" not in self.path or name not in self.server.files:
             return self.answer(404, X_Error_Code="EntryNotFound")
@@ -114,8 +107,6 @@ class Page(BaseHTTPRequestHandler):
         facts = {"ETag": f'"{digest}"', "X_Repo_Commit": COMMIT, "Accept_Ranges": "bytes"}
         if self.command == "HEAD":
             return self.answer(200, content, **facts)
-        if self.server.fails("500 on a file"):
-            return self.answer(500)
         start = int(self.headers.get("Range", "bytes=0-")[6:].partition("-")[0])
         part = content[start:]
         if start:
@@ -151,9 +142,9 @@ def download(lab: Lab, hub: Hub, **more: object) -> tuple[Path, str]:
     return Path(summary(done.stdout)["folder"]), done.stderr
 
 
-def refusal(lab: Lab, hub: Hub) -> str:
+def refusal(lab: Lab, hub: Hub, **more: object) -> str:
     """The last line of a preparation that must fail."""
-    done = lab.run("-c", HURRIED, "--source", "climbmix", **settings(lab, hub))
+    done = lab.run("-c", HURRIED, "--source", "climbmix", **settings(lab, hub) | more)
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stderr, done.stderr
     assert not list(lab.cache.glob("*/manifest.json"))
@@ -171,6 +162,9 @@ def test_shards_and_the_pinned_validation_shard_are_downloaded_once(lab, hub, pr
     trained = sum(len(prose(3000, seed=100 * s + n)) for s in range(2) for n in range(40))
     assert counted[corpus.tokens("train.bin")].sum() == trained
     assert {sent for _, sent in hub.requests} == {"Bearer hf_secret"}
+    assert corpus.commit == COMMIT
+    paths = [request.split()[1] for request, _ in hub.requests]
+    assert not [path for path in paths[2:] if COMMIT not in path]  # after the first file's
     before = len(hub.requests)
     assert download(lab, hub)[0] == folder
     assert len(hub.requests) == before  # sound: the hub is not even asked
@@ -197,9 +191,7 @@ def test_training_text_that_is_like_held_out_text_is_dropped(lab, hub, prepare) 
     assert sum(map(len, fresh)) <= trained <= sum(map(len, fresh)) + left * 3700
 
 
-@pytest.mark.parametrize(
-    "kind", ["500 on paths-info", "hang up on paths-info", "500 on a file", "cut a file"]
-)
+@pytest.mark.parametrize("kind", ["HEAD 500", "HEAD hangs up", "GET 500", "GET 429", "cut a file"])
 def test_a_passing_failure_is_retried(lab, hub, prepare, kind: str) -> None:
     hub.failing[kind] = 2
     folder, _ = download(lab, hub)
@@ -208,9 +200,9 @@ def test_a_passing_failure_is_retried(lab, hub, prepare, kind: str) -> None:
 
 
 def test_a_lasting_failure_ends_in_one_line(lab: Lab, hub: Hub) -> None:
-    hub.failing["500 on paths-info"] = 1000
+    hub.failing["HEAD 500"] = 1000
     line = refusal(lab, hub)
-    assert line.startswith("prepare.py: karpathy/climbmix-400b-shuffle: ")
+    assert line.startswith("prepare.py: karpathy/climbmix-400b-shuffle/shard_00000.parquet: ")
     assert "500" in line
 
 
@@ -220,23 +212,45 @@ def test_a_hub_that_is_not_there_ends_in_one_line(lab: Lab, hub: Hub) -> None:
 
 
 def test_a_missing_dataset_ends_in_one_line_at_once(lab: Lab, hub: Hub) -> None:
-    hub.failing["404 on paths-info"] = 1000
+    hub.failing["HEAD 404"] = 1000
     line = refusal(lab, hub)
     assert "404" in line
     assert "Repository Not Found" in line
     assert len(hub.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "said"),
+    [
+        ("HEAD gives a login page", {}, "not seem to be served by a Hugging Face Hub"),
+        ("", {"HF_HUB_OFFLINE": 1}, "offline mode is enabled"),
+        ("", {"HF_HOME": "/proc/nowhere"}, "/proc/nowhere"),
+    ],
+)
+def test_what_is_hopeless_is_not_retried(lab: Lab, hub: Hub, kind: str, more, said: str) -> None:
+    hub.failing[kind] = 1000
+    assert said in refusal(lab, hub, **more)
+    assert len(hub.requests) <= 1
+
+
+def test_downloaded_shards_are_prepared_offline(lab: Lab, hub: Hub) -> None:
+    folder, _ = download(lab, hub)
+    (folder / "manifest.json").unlink()
+    hub.server_close()
+    assert download(lab, hub, HF_HUB_OFFLINE=1)[0] == folder
+
+
 def test_a_missing_shard_is_named(lab: Lab, hub: Hub) -> None:
     del hub.files["shard_00001.parquet"]
-    assert "no file shard_00001.parquet there" in refusal(lab, hub)
+    line = refusal(lab, hub)
+    assert "shard_00001.parquet: 404" in line
 
 
 def test_a_wrong_checksum_is_refused(lab: Lab, hub: Hub) -> None:
     content = bytearray(hub.files[SHARDS[1]])
     content[len(content) // 2] ^= 1
     hub.files[SHARDS[1]] = bytes(content)
-    assert f"{SHARDS[1]}: size or SHA-256 is not what the hub promises" in refusal(lab, hub)
+    assert f"{SHARDS[1]}: its SHA-256 is not what the hub promises" in refusal(lab, hub)
     assert hub.downloads(SHARDS[1]) == 2  # fetched once more before giving up
 
 

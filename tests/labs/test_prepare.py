@@ -657,18 +657,21 @@ def test_a_bad_source_is_refused_in_one_line(lab: Lab, name: str) -> None:
     assert not list(lab.cache.glob("*/manifest.json"))
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"SHARDS": "x", "SOURCE": "climbmix"}, "AUTORESEARCH_SHARDS is 'x'"),
-        ({"SHARDS": "0", "SOURCE": "climbmix"}, "AUTORESEARCH_SHARDS is '0'"),
-        ({"BUDGET": "5m"}, "AUTORESEARCH_BUDGET is '5m': give a number"),
-        ({"SEED": "lucky"}, "AUTORESEARCH_SEED is 'lucky': give a number"),
-        ({"CACHE": "prepare.py", "SOURCE": "train.py"}, "prepare.py"),
-    ],
-)
-def test_a_bad_setting_is_refused_in_one_line(lab: Lab, settings: dict, said: str) -> None:
-    assert said in lab.refusal("prepare.py", **settings)
+NUMBERS = [("SHARDS", "x"), ("SHARDS", "0"), ("SEED", "lucky"), ("SEED", "-1")]
+NUMBERS += [("BUDGET", wrong) for wrong in ("5m", "0", "-5", "nan", "inf")]
+
+
+@pytest.mark.parametrize(("name", "wrong"), NUMBERS)
+def test_a_wrong_number_is_refused_in_one_line(lab: Lab, name: str, wrong: str) -> None:
+    done = lab.run("prepare.py", SOURCE="climbmix", **{name: wrong})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"AUTORESEARCH_{name} is {wrong!r}: give a number from ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_cache_that_is_no_folder_is_refused_in_one_line(lab: Lab) -> None:
+    (lab.folder / "notes.txt").write_text(prose(30_000))
+    assert "train.py" in lab.refusal("prepare.py", CACHE="train.py", SOURCE="notes.txt")
 
 
 # ------------------------------------------------------------------------------------------------

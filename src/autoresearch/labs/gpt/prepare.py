@@ -94,15 +94,17 @@ class Problem(SystemExit):
     """Something the person can mend: ends the program with its one line and exit code 1."""
 
 
-def env_number(name, kind, default):
-    try:
-        return kind(env(name) or default)
-    except ValueError as error:
-        raise Problem(f"AUTORESEARCH_{name} is {env(name)!r}: give a number") from error
+def env_number(name, kind, default, least):
+    """A setting. Ends the program with one line and exit code 2, as a wrong option does."""
+    with contextlib.suppress(ValueError):
+        if least <= (number := kind(env(name) or default)) < math.inf:
+            return number
+    print(f"AUTORESEARCH_{name} is {env(name)!r}: give a number from {least} on", file=sys.stderr)
+    raise SystemExit(2)
 
 
-BUDGET_SECONDS = env_number("BUDGET", float, TIME_BUDGET)
-SEED = env_number("SEED", int, 0)
+BUDGET_SECONDS = env_number("BUDGET", float, TIME_BUDGET, 0.001)
+SEED = env_number("SEED", int, 0, 0)
 
 
 class Cheat(Exception):
@@ -189,6 +191,7 @@ class Documents:
     train: object  # list or iterator of bytes
     held_out: dict  # split -> list of bytes
     withheld: list  # files that hold held-out text, or training text before its time
+    commit: str = ""  # of the dataset on the hub
 
 
 def python_documents(shape):
@@ -511,7 +514,7 @@ def pieces(text, limit):
 def hub_documents(corpus, shape):
     """Training shards and the pinned shard of held-out text; downloaded first where missing."""
     names = [corpus.train.format(number) for number in range(hub_shards(corpus))]
-    paths = download(corpus.repo, list(dict.fromkeys([*names, corpus.val])))
+    paths, commit = download(corpus.repo, list(dict.fromkeys([*names, corpus.val])))
     texts = parquet_documents(paths[corpus.val])
     some, wanted = list(up_to(sum(shape.held_out_bytes), texts)), shape.held_out_bytes
     if (found := sum(map(len, some))) < sum(wanted):  # less than there should be
@@ -527,7 +530,7 @@ def hub_documents(corpus, shape):
                     yield text
 
     withheld = sorted(str(path.resolve()) for path in paths.values())
-    return Documents(apart(train(), seen), held_out, withheld)
+    return Documents(apart(train(), seen), held_out, withheld, commit)
 
 
 def up_to(size, texts):
@@ -538,14 +541,11 @@ def up_to(size, texts):
 
 
 def hub_shards(corpus):
-    text = env("SHARDS") or str(HUB_SHARDS)
-    if not text.isdigit() or int(text) < 1:
-        raise Problem(f"AUTORESEARCH_SHARDS is {text!r}: give a number of shards, 1 or more")
-    return min(int(text), corpus.shards)
+    return min(env_number("SHARDS", int, HUB_SHARDS, 1), corpus.shards)
 
 
-def download(repo, names, attempts=6):
-    """{name: path} of dataset files: parallel, resumed, retried, size and SHA-256 checked."""
+def download(repo, names):
+    """({name: path}, commit) of dataset files, all of one commit: retried, SHA-256 checked."""
     try:
         import huggingface_hub as hub  # only the hub's corpora need it
     except ImportError as error:
@@ -553,39 +553,42 @@ def download(repo, names, attempts=6):
             "this corpus needs two more packages: pip install huggingface-hub pyarrow"
         ) from error
 
-    def patiently(action):
-        for attempt in range(attempts):
-            try:
-                return action()
-            except Exception as error:  # the errors of the client's HTTP library among them
-                status = getattr(getattr(error, "response", None), "status_code", None)
-                final = status is not None and 400 <= status < 500 and status not in (408, 429)
-                if final or attempt == attempts - 1:
-                    raise Problem(f"{repo}: {one_line(error)}") from error
-                print(f"  {one_line(error)}; trying again in {2**attempt} s", file=sys.stderr)
-                time.sleep(2**attempt)
-        raise AssertionError
+    def get(name, commit=None, force=False, attempt=0):
+        given = {"repo_type": "dataset", "revision": commit, "force_download": force}
+        try:
+            path = hub.hf_hub_download(repo, name, **given)
+        except Exception as error:  # the errors of the client's HTTP library among them
+            if isinstance(error, (FileNotFoundError, ValueError)):  # with the true one inside
+                error = error.__cause__ or error
+            said = f"{repo}/{name}: {' '.join(str(error).split())[:300] or type(error).__name__}"
+            seconds = seconds_to_wait(error, attempt)
+            if seconds is None or attempt == 5:
+                raise Problem(said) from error
+            print(f"  {said}; trying again in {seconds} s", file=sys.stderr)
+            time.sleep(seconds)
+            return get(name, commit, force, attempt + 1)
+        digest = Path(os.readlink(path)).name if os.path.islink(path) else ""  # or of a small file
+        if len(digest) != 64 or file_sha256(path) == digest:
+            return Path(path)
+        if force:
+            raise Problem(f"{repo}/{name}: its SHA-256 is not what the hub promises")
+        return get(name, commit, force=True)  # a damaged copy in the hub's cache
 
-    def one(item):
-        def get(force):
-            return hub.hf_hub_download(repo, item.path, repo_type="dataset", force_download=force)
-
-        for force in (False, True):  # a damaged copy in the hub's cache is fetched once more
-            path = Path(patiently(lambda force=force: get(force)))
-            digest = item.lfs.sha256 if item.lfs else None
-            if path.stat().st_size == item.size and digest in (None, file_sha256(path)):
-                return item.path, path
-        raise Problem(f"{repo}/{item.path}: size or SHA-256 is not what the hub promises")
-
-    items = patiently(lambda: hub.HfApi().get_paths_info(repo, names, repo_type="dataset"))
-    if missing := sorted(set(names) - {item.path for item in items}):
-        raise Problem(f"{repo}: no file {missing[0]} there")
+    commit = get(names[0]).parent.name
     with ThreadPoolExecutor(4) as pool:
-        return dict(pool.map(one, items))
+        paths = pool.map(lambda name: get(name, commit), names)
+        return dict(zip(names, paths, strict=True)), commit
 
 
-def one_line(error):
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def seconds_to_wait(error, attempt):
+    """Before a download is tried again; None where that is hopeless."""
+    response = getattr(error, "response", None)
+    if response is None:  # the connection; or this machine's disk, a proxy, offline mode
+        passing = type(error).__module__.partition(".")[0] in ("requests", "httpx", "httpx2")
+        return 2**attempt if passing and "Proxy" not in type(error).__name__ else None
+    after = response.headers.get("Retry-After", "")
+    passing = response.status_code >= 500 or response.status_code in (408, 429)
+    return (int(after) if after.isdigit() else 2**attempt) if passing else None
 
 
 def file_sha256(path):
@@ -741,6 +744,7 @@ class Corpus:
 
     folder: Path
     source: str
+    commit: str  # of a dataset on the hub
     vocab_size: int
     seq_len: int
     bos: int
@@ -886,6 +890,7 @@ def write_corpus(source, folder):
         say(f"scores will be rough: dev has {size:,} bytes, less than {ROUGH_BYTES:,}")
     facts = {
         "source": source,
+        "commit": found.commit,
         "vocab_size": tokenizer.vocab_size,
         "seq_len": shape.seq_len,
         "bos": tokenizer.bos,
