@@ -2,6 +2,7 @@
 
 import math
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -131,7 +132,7 @@ def test_a_loss_that_is_no_number_stops_with_a_sentence(
     done = lab.run("train.py", SOURCE=source, CACHE=cache, BUDGET=10)  # it ends much sooner
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    diverged = r"training diverged: the loss is \w+ at step \d+\s*$"
+    diverged = r"\ntraining diverged: the loss is \w+ at step \d+\s*$"
     too_slow = r"not scored: the model's losses are not finite numbers\s*$"  # a single step
     assert re.search(f"{diverged}|{too_slow}", done.stderr)
     assert "val_bpb" not in done.stdout
@@ -151,6 +152,20 @@ def test_a_model_that_gives_no_numbers_is_not_scored(
     assert done.stderr.endswith("not scored: the model's losses are not finite numbers\n")
     assert "Traceback" not in done.stderr
     assert "val_bpb" not in done.stdout
+
+
+def test_interrupted_by_hand_it_says_so_below_a_line_of_progress(trained: tuple[Lab, str]) -> None:
+    lab, _ = trained
+    with lab.start("train.py", SOURCE="small.txt", BUDGET=20) as process:
+        assert process.stderr
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[1]
+    assert re.fullmatch(r"step +\d+ \| loss [\d.]+ \| .* s left\n", line)
+    assert rest.splitlines()[-1] == "stopped"
+    assert "Traceback" not in rest
+    assert "\r" not in line + rest
+    assert process.returncode == -signal.SIGINT  # 130 in a shell
 
 
 def test_a_budget_too_short_for_a_step_says_so(trained: tuple[Lab, str]) -> None:

@@ -70,8 +70,17 @@ from pathlib import Path
 
 import numpy as np
 
+
+def end_by_hand(kind, error, trace):
+    """An error of train.py stands below the line of progress; Ctrl-C is no error."""
+    print("\nstopped" if kind is KeyboardInterrupt else "", file=sys.stderr)
+    if kind is not KeyboardInterrupt:
+        sys.__excepthook__(kind, error, trace)
+
+
 if __name__ != "__main__":  # train.py imports torch next, whose many objects stay: looking for
     gc.disable()  # garbage among them costs a tenth of its start. keep_memory() ends this
+    sys.excepthook = sys.excepthook if "AUTORESEARCH_HARNESS" in os.environ else end_by_hand
 
 # ------------------------------------------------------------------------------------------------
 # Constants
@@ -116,7 +125,6 @@ class Cheat(Exception):
 # ------------------------------------------------------------------------------------------------
 
 HELD_OUT = ("dev", "confirm", "final")  # for the search, for a second opinion, sealed
-LEAST_BYTES = 20_000  # of text; less may be too little
 ROUGH_BYTES = 100_000  # of the dev split; scores on less are rough
 LARGE_CORPUS_BYTES = 100_000_000  # from here on SHAPES["large"]
 PYTHON_FILE_BYTES = 200_000  # larger standard library files are mostly tables: left out
@@ -172,10 +180,7 @@ class HubCorpus:
 
 HUB = {
     "tinystories": HubCorpus(
-        "karpathy/tinystories-gpt4-clean",
-        "tinystories_gpt4_clean.parquet",
-        "tinystories_gpt4_clean.parquet",
-        1,
+        "karpathy/tinystories-gpt4-clean", *2 * ["tinystories_gpt4_clean.parquet"], shards=1
     ),
     "climbmix": HubCorpus(
         "karpathy/climbmix-400b-shuffle", "shard_{:05d}.parquet", "shard_06542.parquet", 6542
@@ -206,10 +211,9 @@ def python_documents(shape):
     groups = in_order(near_duplicates(files))
     wanted = wanted_bytes(sum(len(text) for _, text in files), shape)
     pool = [group for group in groups if all(is_unused(name, folders=True) for name, _ in group)]
-    cut = one_head
-    if sum(len(head(text, shape.document_bytes)) for group in pool for _, text in group) < sum(
-        wanted
-    ):  # no test suite here: take modules, and all of their text
+    cut, limit = one_head, shape.document_bytes
+    if sum(len(head(text, limit)) for group in pool for _, text in group) < sum(wanted):
+        # no test suite here: take modules, and all of their text
         pool = [group for group in groups if all(is_unused(name) for name, _ in group)]
         cut = all_pieces
         share = 0.9 * sum(len(text) for group in pool for _, text in group) / sum(wanted)
@@ -217,9 +221,8 @@ def python_documents(shape):
     held_out, seen, used = hold_out(pool, shape, wanted, cut)
     names = {name for group in used for name, _ in group}
     train = [text for group in groups for name, text in group if name not in names]
-    return Documents(
-        list(apart(train, seen)), held_out, sorted(os.path.realpath(paths[name]) for name in names)
-    )
+    withheld = sorted(os.path.realpath(paths[name]) for name in names)
+    return Documents(list(apart(train, seen)), held_out, withheld)
 
 
 def is_unused(name, folders=False):
@@ -266,9 +269,8 @@ def near_duplicates(files):
     shared = {}
     for sharers in owners.values():
         if 1 < len(sharers) <= COMMON_SHINGLE:
-            for i, first in enumerate(sharers):
-                for second in sharers[i + 1 :]:
-                    shared[first, second] = shared.get((first, second), 0) + 1
+            for pair in itertools.combinations(sharers, 2):
+                shared[pair] = shared.get(pair, 0) + 1
     group = list(range(len(files)))
 
     def find(number):
@@ -314,7 +316,7 @@ def hold_out(groups, shape, wanted, cut):
         while sum(map(len, texts)) < max(1, size):
             group = next(groups, None)
             if group is None:
-                raise TooLittle(held_out)
+                raise TooLittle(size_of(held_out))
             parts = [part for _, text in group for part in cut(text, shape.document_bytes)]
             used.append(group)
             new = set(shingles_of(parts)[0].tolist())
@@ -322,7 +324,7 @@ def hold_out(groups, shape, wanted, cut):
                 texts += parts
                 own |= new
         seen.add(texts)
-    held = sum(map(len, itertools.chain(*held_out.values())))
+    held = size_of(held_out)
     rest = sum(len(text) for group in used for _, text in group) - held
     say(f"{held:,} bytes are held out; {rest:,} more of the same documents are left out")
     return held_out, seen, used
@@ -337,7 +339,11 @@ def all_pieces(text, limit):
 
 
 class TooLittle(Exception):
-    """There is no more text than what was held out so far."""
+    """There is no more text than so many bytes, which are held out."""
+
+
+def size_of(held_out):
+    return sum(map(len, itertools.chain(*held_out.values())))
 
 
 class Seen:
@@ -440,23 +446,21 @@ def local_documents(path, shape):
         say(f"{copies:,} of {total:,} bytes are dropped: exact copies")
     held_out, seen, used = hold_out(groups, shape, wanted, one_head)
     train = list(apart((text for ((_, text),) in groups[len(used) :]), seen))
-    many = len(files) > WITHHELD_FILES
-    folder = str((LAB / Path(path).expanduser()).resolve())
-    return Documents(train, held_out, [folder] if many else files)
+    if len(files) > WITHHELD_FILES:
+        files = [str((LAB / Path(path).expanduser()).resolve())]
+    return Documents(train, held_out, files)
 
 
 def local_listing(path, read=True):
     """(name, path, size, mtime) of the files that are read, or of those that are not. Hidden files
     and the lab's own are neither."""
-    root, own = (LAB / Path(path).expanduser()).resolve(), ("prepare.py", "train.py", "program.md")
+    root = (LAB / Path(path).expanduser()).resolve()
     if not root.exists():
-        raise Problem(
-            f"no such corpus: {root}. "
-            "Use python, tinystories, climbmix, or the path of a file or folder."
-        )
+        known = "python, tinystories, climbmix, or the path of a file or folder"
+        raise Problem(f"no such corpus: {root}. Use {known}.")
     files = sorted(root.rglob("*")) if root.is_dir() else [root]
     hidden = {file for file in files if "/." in str(file)[len(str(root)) :]}
-    hidden |= {(LAB / name).resolve() for name in own}
+    hidden |= {(LAB / name).resolve() for name in ("prepare.py", "train.py", "program.md")}
     files = [file for file in files if file.is_file() and file not in hidden]
     files = [file for file in files if (file.suffix.lower() in SUFFIXES) == read]
     if read and not files:
@@ -535,7 +539,7 @@ def hub_documents(corpus, shape):
 
 def up_to(size, texts):
     """The first texts, together of about this size."""
-    while size > 0 and (text := next(texts, None)):
+    while size > 0 and (text := next(texts, None)) is not None:
         size -= len(text)
         yield text
 
@@ -549,9 +553,7 @@ def download(repo, names):
     try:
         import huggingface_hub as hub  # only the hub's corpora need it
     except ImportError as error:
-        raise Problem(
-            "this corpus needs two more packages: pip install huggingface-hub pyarrow"
-        ) from error
+        raise Problem("this needs more: pip install huggingface-hub pyarrow") from error
 
     def get(name, commit=None, force=False, attempt=0):
         given = {"repo_type": "dataset", "revision": commit, "force_download": force}
@@ -598,21 +600,16 @@ def file_sha256(path):
 
 def listing(source):
     """What a source consists of, cheaply: part of the key of its cache."""
-    if source == "python":
-        return [(name, size, mtime) for name, _, size, mtime in python_listing()]
     if source in HUB:
         return [HUB[source].repo, hub_shards(HUB[source])]
-    return [(name, size, mtime) for name, _, size, mtime in local_listing(source)]
+    files = python_listing() if source == "python" else local_listing(source)
+    return [(name, size, mtime) for name, _, size, mtime in files]
 
 
 def shape_of(source):
-    if source == "tinystories":
-        return SHAPES["tinystories"]
-    if source == "climbmix":
-        return SHAPES["large"]
-    if source == "python":
-        return SHAPES["small"]
-    size = sum(size for _, _, size, _ in local_listing(source))
+    if source in HUB:
+        return SHAPES["tinystories" if source == "tinystories" else "large"]
+    size = 0 if source == "python" else sum(size for _, _, size, _ in local_listing(source))
     return SHAPES["large" if size >= LARGE_CORPUS_BYTES else "small"]
 
 
@@ -676,9 +673,8 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path):
-        return cls(
-            [base64.b64decode(token) for token in json.loads(Path(path).read_text())["tokens"]]
-        )
+        tokens = json.loads(Path(path).read_text())["tokens"]
+        return cls([base64.b64decode(token) for token in tokens])
 
     def save(self, path):
         tokens = [base64.b64encode(token).decode() for token in self.tokens]
@@ -848,11 +844,9 @@ def prepare(source):
             shutil.rmtree(final, ignore_errors=True)
             aside.rename(final)
         except TooLittle as error:
-            (held_out,) = error.args
             raise Problem(
-                f"{source}: {sum(map(len, itertools.chain(*held_out.values()))):,} bytes without "
-                f"copies are too little text to train on and to validate with: {LEAST_BYTES:,} are "
-                f"needed, and {10 * ROUGH_BYTES:,} for scores that are not rough"
+                f"{source}: {error.args[0]:,} bytes without copies are too little text to train on "
+                "and to validate with: 20,000 are needed, and 1,000,000 for scores that tell much"
             ) from None
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -877,7 +871,7 @@ def write_corpus(source, folder):
     (folder / "withheld.json").write_text(json.dumps(found.withheld))
     train_tokens = encode_all(tokenizer, train, folder / "train.bin")
     if train_tokens <= shape.seq_len:
-        raise TooLittle(found.held_out)
+        raise TooLittle(size_of(found.held_out))
     sizes, token_bytes = {}, tokenizer.token_bytes()
     for name, texts in found.held_out.items():
         tokens = encode_all(tokenizer, texts, folder / f"{name}.bin")
@@ -909,18 +903,8 @@ def take_sample(train):
     if isinstance(train, list):
         stride = max(1, round(sum(map(len, train)) / TOKENIZER_SAMPLE_BYTES))
         return train[::stride], train
-    sample, size = [], 0
-    for text in train:
-        sample.append(text)
-        size += len(text)
-        if size >= TOKENIZER_SAMPLE_BYTES:
-            break
-
-    def everything():
-        yield from sample
-        yield from train
-
-    return sample, everything()
+    sample = list(up_to(TOKENIZER_SAMPLE_BYTES, train))
+    return sample, itertools.chain(sample, train)
 
 
 def encode_all(tokenizer, texts, path):
@@ -943,14 +927,8 @@ def encode_all(tokenizer, texts, path):
 
 
 def chunks(texts):
-    batch, size = [], 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= CHUNK_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
+    texts = iter(texts)
+    while batch := list(up_to(CHUNK_BYTES, texts)):
         yield batch
 
 
@@ -1018,6 +996,7 @@ class Run:
         self._steps = []  # seconds of the last few steps
         self._pending = []  # (loss, event) of steps that a GPU still works on
         self._logged = 0.0
+        self._tenths = 0  # of the run, as far as a log without a terminal goes
         self._start = self._last = time.monotonic()
 
     @property
@@ -1089,7 +1068,8 @@ class Run:
         """Say how far it is: to the harness, or on the terminal. For people; it decides nothing,
         but that it ends the program when there is nothing left to train."""
         if not loss < 100:
-            raise SystemExit(f"training diverged: the loss is {loss} at step {step}")
+            end = "" if self._harness else "\n"  # of the line of progress
+            raise SystemExit(f"{end}training diverged: the loss is {loss} at step {step}")
         if step == 0:
             return
         if self._harness:
@@ -1099,7 +1079,11 @@ class Run:
         left = max(0.0, self.budget_seconds - self.seconds)
         rate = tokens / max(self.seconds, 1e-9)
         line = f"step {step:6d} | loss {loss:.4f} | {rate:10,.0f} tokens/s | {left:5.0f} s left"
-        print(f"\r{line}", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+        elif (tenths := int(10 * self.progress)) > self._tenths:
+            self._tenths = tenths
+            print(line, file=sys.stderr, flush=True)
 
     def submit(self, model, config, settings=None, flops=None, **figures):
         """Hand the model over; the clock stops when the artifact is complete.
@@ -1137,12 +1121,8 @@ class Run:
         summary |= {"total_seconds": time.time() - process_started(), **figures}
         print("---")
         for name, value in summary.items():
-            digits = 6 if name == "val_bpb" else 1
-            print(
-                f"{name + ':':18}{value:.{digits}f}"
-                if isinstance(value, float)
-                else f"{name + ':':18}{value}"
-            )
+            digits = (".6f" if name == "val_bpb" else ".1f") if isinstance(value, float) else ""
+            print(f"{name + ':':18}{value:{digits}}")
         if self._harness:  # it may end this process from here on
             sys.stdout.flush()
             settings = {**(settings or {}), **config}
@@ -1199,9 +1179,8 @@ def score(corpus, artifact, tree, splits=("dev",)):
     This process never runs the experiment's code, and imports no torch."""
     texts = [held_out_text(corpus, name) for name in splits]
     check_artifact(artifact)
-    inputs, targets = (
-        np.concatenate([getattr(t, k) for t in texts]) for k in ("inputs", "targets")
-    )
+    inputs = np.concatenate([text.inputs for text in texts])
+    targets = np.concatenate([text.targets for text in texts])
     # Both import the framework now. The second gets its question when the first is dead.
     with Model(corpus, artifact, tree) as claimer, Model(corpus, artifact, tree) as prover:
         claimed = claimer.losses(inputs, targets)
@@ -1216,12 +1195,9 @@ def score(corpus, artifact, tree, splits=("dev",)):
     result |= compare(claimed[rows, places].astype(np.float64), proven, weights, reference())
     if env("CLAIM") and "dev" in losses:
         Path(env("CLAIM")).write_bytes(losses["dev"].tobytes())
-    first = splits[0]
-    facts = {
-        "val_bytes": corpus.held_out[first]["bytes"],
-        "val_tokens": int(texts[0].counted.sum()),
-    }
-    return {"val_bpb": result.pop("dev", result.get(first)), **result, **facts}
+    result["val_bytes"] = corpus.held_out[splits[0]]["bytes"]
+    result["val_tokens"] = int(texts[0].counted.sum())
+    return {"val_bpb": result.pop("dev", result.get(splits[0])), **result}
 
 
 def check_artifact(artifact):
@@ -1494,11 +1470,13 @@ class Model:
         return Problem(last.removeprefix("prepare.py: ") or f"the model process failed: {ending}")
 
 
-def answer(header, questions):
+def answer(_):
     """The life of a model process: read the question, load, run the model, answer.
 
     Nothing of the experiment runs before its question is there, and the prover's comes when the
     claimer is dead: two that ran at once could talk, by locks on files that both may read."""
+    questions = sys.stdin.buffer
+    header = json.loads(questions.readline())
     keep_memory()
     warm_device()
     asked = json.loads(questions.readline())
@@ -1556,9 +1534,7 @@ def load_model(artifact, tree):
     import torch
     from safetensors.torch import load_model as load_weights
 
-    sys.modules["prepare"] = sys.modules[
-        __name__
-    ]  # the experiment sees this file, not its own copy
+    sys.modules["prepare"] = sys.modules[__name__]  # train.py sees this file, not its own copy
     sys.path.append(str(tree))
     spec = importlib.util.spec_from_file_location("train", tree / "train.py")
     train = importlib.util.module_from_spec(spec)
@@ -1732,12 +1708,9 @@ def constants(names):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "command", nargs="?", default="prepare", choices=["prepare", "score", "model"]
-    )
-    parser.add_argument(
-        "--source", default=env("SOURCE") or SOURCE, help="which corpus (default: %(default)s)"
-    )
+    parser.add_argument("command", nargs="?", default="prepare", choices=COMMANDS)
+    default = env("SOURCE") or SOURCE
+    parser.add_argument("--source", default=default, help="which corpus (default: %(default)s)")
     options = parser.parse_args()
     try:
         result = COMMANDS[options.command](options)
@@ -1746,6 +1719,8 @@ def main():
     except Cheat as cheat:
         print(f"prepare.py: {cheat}", file=sys.stderr)
         raise SystemExit(3) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     except OSError as error:  # a full disk, a cache or a file that this user may not use
         where = "" if error.filename else f" (the cache is {CACHE})"
         raise SystemExit(f"prepare.py: {error}{where}") from None
@@ -1779,19 +1754,13 @@ def command_score(_):
         raise Problem(f"nothing to score in {artifact}: run `python train.py` first")
     splits = (env("SPLITS") or HELD_OUT[0]).split(",")
     if not set(splits) <= set(HELD_OUT):
-        raise Problem(
-            f"AUTORESEARCH_SPLITS is {env('SPLITS')!r}: name some of {','.join(HELD_OUT)}"
-        )
+        raise Problem(f"AUTORESEARCH_SPLITS is {env('SPLITS')!r}: name some of {HELD_OUT}")
     result = score(corpus, artifact, Path(env("TREE") or Path.cwd()), splits)
     print(f"val_bpb:          {result['val_bpb']:.6f}")
     return result
 
 
-def command_model(_):
-    answer(json.loads(sys.stdin.buffer.readline()), sys.stdin.buffer)
-
-
-COMMANDS = {"prepare": command_prepare, "score": command_score, "model": command_model}
+COMMANDS = {"prepare": command_prepare, "score": command_score, "model": answer}
 
 
 if __name__ == "__main__":
