@@ -659,11 +659,9 @@ class Tokenizer:
         trainable.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Split(Regex(split), "isolated"), byte_level]
         )
-        alphabet = byte_level.alphabet()
+        size, alphabet = vocab_size - len(SPECIAL_TOKENS), byte_level.alphabet()
         trainer = trainers.BpeTrainer(
-            vocab_size=vocab_size - len(SPECIAL_TOKENS),
-            initial_alphabet=alphabet,
-            show_progress=False,
+            vocab_size=size, initial_alphabet=alphabet, show_progress=False
         )
         parts = (part for text in texts for part in pieces(text, TOKENIZER_PIECE_BYTES))
         trainable.train_from_iterator((part.decode("utf-8", "replace") for part in parts), trainer)
@@ -695,9 +693,8 @@ class Tokenizer:
             return self._ids(text.decode("utf-8"))
         except UnicodeDecodeError:
             parts = re.split("([\udc80-\udcff]+)", text.decode("utf-8", "surrogateescape"))
-            return np.concatenate(
-                [self._lone(p) if n % 2 else self._ids(p) for n, p in enumerate(parts)]
-            )
+            ids = [self._lone(p) if n % 2 else self._ids(p) for n, p in enumerate(parts)]
+            return np.concatenate(ids)
 
     def _ids(self, text):
         try:
@@ -812,9 +809,8 @@ def load_corpus(manifest):
             raise ValueError("the manifest is damaged")
         return Corpus(folder=Path(manifest).parent, **facts)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Problem(
-            f"no prepared corpus at {Path(manifest).parent}: run `python prepare.py` first"
-        ) from error
+        where = Path(manifest).parent
+        raise Problem(f"no prepared corpus at {where}: run `python prepare.py` first") from error
 
 
 def the_corpus():
@@ -909,8 +905,7 @@ def take_sample(train):
 
 def encode_all(tokenizer, texts, path):
     """Write every text behind a BOS token; returns the number of tokens written."""
-    bos = np.array([tokenizer.bos], dtype=np.uint16)
-    count = size = 0
+    bos, count, size = np.array([tokenizer.bos], dtype=np.uint16), 0, 0
     with open(path, "wb") as file, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for batch in chunks(texts):
             for ids in pool.map(tokenizer.encode, batch):
@@ -1225,9 +1220,8 @@ def judge_losses(losses, text, corpus):
         raise Cheat("the model's losses are not finite numbers")
     if (counted < -1e-4).any():
         raise Cheat("a loss below zero: the model's outputs are not logits")
-    return float(
-        counted.sum(dtype=np.float64) / (math.log(2) * corpus.held_out[text.name]["bytes"])
-    )
+    size = corpus.held_out[text.name]["bytes"]
+    return float(counted.sum(dtype=np.float64) / (math.log(2) * size))
 
 
 def known_losses(name, losses):
@@ -1754,7 +1748,8 @@ def command_score(_):
         raise Problem(f"nothing to score in {artifact}: run `python train.py` first")
     splits = (env("SPLITS") or HELD_OUT[0]).split(",")
     if not set(splits) <= set(HELD_OUT):
-        raise Problem(f"AUTORESEARCH_SPLITS is {env('SPLITS')!r}: name some of {HELD_OUT}")
+        known = ",".join(HELD_OUT)
+        raise Problem(f"AUTORESEARCH_SPLITS is {env('SPLITS')!r}: name some of {known}")
     result = score(corpus, artifact, Path(env("TREE") or Path.cwd()), splits)
     print(f"val_bpb:          {result['val_bpb']:.6f}")
     return result
