@@ -560,10 +560,10 @@ def download(repo, names):
         try:
             path = hub.hf_hub_download(repo, name, **given)
         except Exception as error:  # the errors of the client's HTTP library among them
-            if isinstance(error, (FileNotFoundError, ValueError)):  # with the true one inside
+            seconds = seconds_to_wait(error, attempt)
+            if isinstance(error, (FileNotFoundError, ValueError)):  # the client has tried enough
                 error = error.__cause__ or error
             said = f"{repo}/{name}: {' '.join(str(error).split())[:300] or type(error).__name__}"
-            seconds = seconds_to_wait(error, attempt)
             if seconds is None or attempt == 5:
                 raise Problem(said) from error
             print(f"  {said}; trying again in {seconds} s", file=sys.stderr)
