@@ -15,11 +15,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from autoresearch.constants import rewrite
 
 LAB = Path(__file__).parent.parent / "src" / "autoresearch" / "labs" / "gpt"
+NONE: Mapping[str, str] = MappingProxyType({})
 FIXED_STEPS = """
 import prepare, train
 class Steps(prepare.Run):
@@ -33,10 +36,12 @@ train.main()
 """
 
 
-def one(folder: Path, seed: int, budget: str, steps: str) -> dict[str, str]:
+def one(
+    folder: Path, seed: int, budget: str, steps: str, settings: Mapping[str, str] = NONE
+) -> dict[str, str]:
     script = folder / "steps.py"
     script.write_text(FIXED_STEPS.format(steps=steps))
-    env = os.environ | {"AUTORESEARCH_SEED": str(seed), "AUTORESEARCH_BUDGET": budget}
+    env = os.environ | {"AUTORESEARCH_SEED": str(seed), "AUTORESEARCH_BUDGET": budget} | settings
     argv = [sys.executable, str(script if steps else folder / "train.py")]
     done = subprocess.run(argv, cwd=folder, env=env, check=True, capture_output=True, text=True)
     summary = done.stdout.partition("---\n")[2].splitlines()
