@@ -15,10 +15,10 @@ from pathlib import Path
 
 from autoresearch.experiment import Experiment
 from autoresearch.lab import Lab
-from autoresearch.memory import Memory
+from autoresearch.memory.history import Memory
+from autoresearch.memory.summary import summary
 from autoresearch.outline import tokens_of
 from autoresearch.program import Program
-from autoresearch.summary import summary
 from autoresearch.testing.long_study import long_study
 from autoresearch.testing.tiny import make_tiny_lab
 

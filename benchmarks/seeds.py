@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from autoresearch.constants import rewrite
+from autoresearch.source.constants import rewrite
 
 LAB = Path(__file__).parent.parent / "src" / "autoresearch" / "labs" / "gpt"
 NONE: Mapping[str, str] = MappingProxyType({})

@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from autoresearch import opening, parts
-from autoresearch.campaign import Study
+from autoresearch.cli.terminal import PlainWatcher
+from autoresearch.context import Study
 from autoresearch.lab import Lab
 from autoresearch.store import Store
 from autoresearch.study import research
-from autoresearch.terminal import PlainWatcher
 
 
 def main(folder: Path, experiments: int, spec: str = "knobs") -> None:

@@ -17,17 +17,19 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import execution, keep, morning, nights, opening, orders, traces
+from autoresearch import execution, keep, opening, records, resilience
 from autoresearch import store as stores
 from autoresearch.budget import StudyLimits
-from autoresearch.campaign import Study
+from autoresearch.context import Study
 from autoresearch.errors import Failed, LabError
 from autoresearch.experiment import Experiment, Proposal, Usage, Verdict
 from autoresearch.lab import Lab
 from autoresearch.program import Program
+from autoresearch.report import build
 from autoresearch.researchers.base import Desk, Researcher
 from autoresearch.runners import local
 from autoresearch.runners.base import Progress
+from autoresearch.steering import orders
 from autoresearch.store import Store
 from autoresearch.study import research
 from autoresearch.testing.tiny import PREPARE, TRAIN, make_tiny_lab
@@ -131,7 +133,7 @@ def lab(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def short_overtime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "OVERTIME_SECONDS", 1.0)
-    monkeypatch.setattr(nights, "DISK_POLL_SECONDS", 0.2)
+    monkeypatch.setattr(resilience, "DISK_POLL_SECONDS", 0.2)
 
 
 RUNS = {
@@ -314,7 +316,7 @@ def test_an_odd_run_is_scored_all_the_same(
     assert [each.score is not None for each in rows] == [True, True, True], rows[1].reason
     assert not list((lab / ".autoresearch" / "work").glob("*/*"))
     curve = lab / ".autoresearch" / "studies" / "t" / "curves" / "0001.jsonl"
-    assert len(curve.read_text().splitlines()) <= traces.MOST_POINTS + 1
+    assert len(curve.read_text().splitlines()) <= records.MOST_POINTS + 1
 
 
 def test_a_model_that_is_scored_for_too_long_may_have_learned_meanwhile(
@@ -490,7 +492,7 @@ def test_commits_that_git_has_lost_are_no_matter(lab: Path) -> None:
         store.proposed("t", row)
         lose(lab, row)
         rows = study_in(lab, [good(-2), good(2), good(3)], watcher)
-        view = morning.view(opened, store, "t", program)
+        view = build.view(opened, store, "t", program)
     assert [each.verdict for each in rows] == ["keep", "discard", "crash", "keep"]
     assert rows[2].reason == "git has lost its commit"
     assert watcher.notes == [f"git has lost the commit of experiment #{n}" for n in (1, 2)]
@@ -503,7 +505,7 @@ def test_the_best_commit_that_git_has_lost_is_said_with_the_way_out(lab: Path) -
         study_in(lab, [good(1), good(2)])
     opened = Lab.open(lab)
     with Store(opening.store_path(opened)) as store:
-        assert not morning.view(opened, store, "t", Program.load(lab / "program.md")).best_diff
+        assert not build.view(opened, store, "t", Program.load(lab / "program.md")).best_diff
         orders.give(opened, store, "t", "veto", {"experiment": 1})
     row = study_in(lab, [good(1), good(2)])[2]
     assert (row.verdict, row.parent) == ("keep", 0)
@@ -569,12 +571,12 @@ def test_a_full_disk_is_known_whoever_says_it(
     exec(fill(str(small_disk / "filler")), {})  # noqa: S102
     with pytest.raises(shutil.Error) as copied:
         shutil.copytree(tmp_path / "cache", small_disk / "cache")
-    assert nights.is_full(copied.value)
+    assert resilience.is_full(copied.value)
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
     with pytest.raises(LabError) as committed:
         lab.snapshot({"train.py": b"X = 2"}, "x", lab.head())
-    assert nights.is_full(committed.value), committed.value
-    assert not nights.is_full(LabError("no repository"))
+    assert resilience.is_full(committed.value), committed.value
+    assert not resilience.is_full(LabError("no repository"))
 
 
 def test_a_quota_that_is_used_up_is_a_full_disk(tmp_path: Path) -> None:
@@ -587,7 +589,7 @@ def test_a_quota_that_is_used_up_is_a_full_disk(tmp_path: Path) -> None:
                 database.execute("INSERT INTO x VALUES (?)", (bytes(2**16),)).connection.commit()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert nights.is_full(written.value)
+    assert resilience.is_full(written.value)
 
 
 def test_no_experiment_is_begun_without_room_for_what_it_needs(
@@ -595,15 +597,15 @@ def test_no_experiment_is_begun_without_room_for_what_it_needs(
 ) -> None:
     """The compile cache is copied twice, and git writes temporary files."""
     lab = Lab.open(make_tiny_lab(small_disk / "lab"))
-    assert not nights.lacking(lab)
+    assert not resilience.lacking(lab)
     lab.compiled.mkdir()
     (lab.compiled / "kernel").write_bytes(bytes(6 * 2**20))
-    assert nights.lacking(lab) == f"less than 76 MB free on the disk of {lab.home}"
+    assert resilience.lacking(lab) == f"less than 76 MB free on the disk of {lab.home}"
     elsewhere = Lab.open(make_tiny_lab(tmp_path / "lab"))
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
-    assert not nights.lacking(elsewhere)
+    assert not resilience.lacking(elsewhere)
     exec(fill(str(small_disk / "filler")), {})  # noqa: S102
-    assert nights.lacking(elsewhere) == f"less than 4 MB free on the disk of {small_disk}"
+    assert resilience.lacking(elsewhere) == f"less than 4 MB free on the disk of {small_disk}"
 
 
 DISK = FAST.replace("artifact: 4MB", "artifact: 1GB")

@@ -56,4 +56,4 @@ def test_the_lab_and_the_page_style_are_in_the_package() -> None:
     assert {path.name for path in LAB} == {"prepare.py", "train.py"}
     assert (SOURCE / "labs" / "gpt" / "program.md").is_file()
     assert importlib.util.find_spec("autoresearch.labs") is not None
-    assert (SOURCE / "report.css").is_file()
+    assert (SOURCE / "report" / "report.css").is_file()

@@ -321,9 +321,9 @@ def test_a_sigterm_does_not_wait_for_a_terminal(slow_lab: Path) -> None:
 
 TALKATIVE = """\
 import click
-from autoresearch.terminal import forsaken
+from autoresearch.cli.terminal import never_blocking
 print("before", flush=True)
-with forsaken():
+with never_blocking():
     for number in range(300):
         click.echo(f"{number} {'x' * 400}", err=bool(number % 2))
 print("after")

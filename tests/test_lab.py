@@ -12,7 +12,7 @@ from threading import Thread, Timer
 
 import pytest
 
-from autoresearch import git, opening, plain
+from autoresearch import git, opening, plain_files
 from autoresearch.errors import Failed, Invalid, LabError, StudyError
 from autoresearch.experiment import Verdict
 from autoresearch.lab import Lab, read_plain, valid_tag
@@ -497,7 +497,7 @@ def test_a_name_that_leads_out_of_a_folder_is_none(tmp_path: Path, name: str) ->
     (tmp_path / "desk" / "lib").mkdir(parents=True)
     (tmp_path / "secret").write_text("key")
     with pytest.raises(OSError, match=r".*") as error:
-        plain.read(tmp_path / "desk", name, 1000)
+        plain_files.read(tmp_path / "desk", name, 1000)
     assert error.value.errno == errno.EINVAL
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import autoresearch
-from autoresearch import launch, opening
-from autoresearch.agentbox import obstacle
+from autoresearch import opening
+from autoresearch.box.agentbox import obstacle
+from autoresearch.cli import launch
 from autoresearch.lab import Lab, talk_path
 from autoresearch.store import Store
 from autoresearch.testing.tiny import TRAIN, make_tiny_lab

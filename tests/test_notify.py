@@ -12,13 +12,13 @@ import psutil
 import pytest
 from rich.console import Console
 
+from autoresearch.cli.alerts import Alerts
+from autoresearch.cli.terminal import PlainWatcher
 from autoresearch.errors import UserError
 from autoresearch.experiment import Experiment, Verdict
-from autoresearch.herald import Herald
 from autoresearch.notify import MOST_WAITING, TAIL_BYTES, Notifier, call, check
 from autoresearch.program import Program
 from autoresearch.store import Store
-from autoresearch.terminal import PlainWatcher
 from autoresearch.testing.tiny import PROGRAM, make_tiny_lab
 from autoresearch.text import split_words
 from tests.conftest import Call
@@ -93,7 +93,7 @@ def test_one_that_reads_nothing_and_one_that_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def herald(tmp_path: Path) -> Iterator[Herald]:
+def alerts(tmp_path: Path) -> Iterator[Alerts]:
     with Store(tmp_path / "s.db") as store:
         store.create_study("t", {}, seed=0, researcher="x", machine={})
         store.event("t", "unavailable", text="of the night before")
@@ -101,11 +101,11 @@ def herald(tmp_path: Path) -> Iterator[Herald]:
         store.finish("t", 0, Verdict.KEEP, "", score=5.0)
         notifier = Notifier(("sh", "-c", "cat >> said"), tmp_path)
         watcher = PlainWatcher(Console(quiet=True), Program())
-        yield Herald(watcher, notifier, store, "t", Program(), tmp_path)
+        yield Alerts(watcher, notifier, store, "t", Program(), tmp_path)
 
 
-def test_trouble_is_told_once_until_it_is_over(herald: Herald, tmp_path: Path) -> None:
-    store = herald.store
+def test_trouble_is_told_once_until_it_is_over(alerts: Alerts, tmp_path: Path) -> None:
+    store = alerts.store
     for kind, data in (
         ("unavailable", {"text": "429"}),
         ("unavailable", {"text": "429 again"}),
@@ -118,11 +118,11 @@ def test_trouble_is_told_once_until_it_is_over(herald: Herald, tmp_path: Path) -
         ("unavailable", {"text": HOSTILE}),
     ):
         store.event("t", kind, **data)
-        herald.note("something")
-    herald.finished(Experiment(1, 0, "", verdict=Verdict.DISCARD, score=6.0), None)
+        alerts.note("something")
+    alerts.finished(Experiment(1, 0, "", verdict=Verdict.DISCARD, score=6.0), None)
     store.event("t", "trouble", what="disk", text="full again")
-    herald.note("something")
-    herald.close()
+    alerts.note("something")
+    alerts.close()
     texts = [str(each["text"]) for each in told(tmp_path)]
     assert [text.removeprefix("t: ") for text in texts[:3]] == ["429", "4 failed", "full"]
     assert texts[4:] == ["t: full again"]
@@ -131,14 +131,14 @@ def test_trouble_is_told_once_until_it_is_over(herald: Herald, tmp_path: Path) -
     assert {each["event"] for each in told(tmp_path)} == {"trouble"}
 
 
-def test_a_new_best_is_told_and_a_baseline_is_none(herald: Herald, tmp_path: Path) -> None:
-    store = herald.store
-    herald.finished(store.experiment("t", 0), store.experiment("t", 0))
+def test_a_new_best_is_told_and_a_baseline_is_none(alerts: Alerts, tmp_path: Path) -> None:
+    store = alerts.store
+    alerts.finished(store.experiment("t", 0), store.experiment("t", 0))
     store.begin("t", 0, "x")
     store.finish("t", 1, Verdict.KEEP, "", score=4.5, delta=-0.5)
-    herald.finished(store.experiment("t", 1), store.experiment("t", 1))
-    herald.ended("its 1 experiment is done")
-    herald.close()
+    alerts.finished(store.experiment("t", 1), store.experiment("t", 1))
+    alerts.ended("its 1 experiment is done")
+    alerts.close()
     best, end = told(tmp_path)
     assert (best["event"], best["experiment"], best["score"]) == ("best", 1, 4.5)
     assert "new best 4.5000 val_bpb, #1, 0.5000 better" in str(best["text"])
@@ -146,11 +146,11 @@ def test_a_new_best_is_told_and_a_baseline_is_none(herald: Herald, tmp_path: Pat
     assert str(end["text"]).endswith("its 1 experiment is done; best 4.5000, #1")
 
 
-def test_a_best_of_exactly_nothing_is_told(herald: Herald, tmp_path: Path) -> None:
-    herald.store.begin("t", 0, "x")
-    herald.store.finish("t", 1, Verdict.KEEP, "", score=0.0, delta=-5.0)
-    herald.ended("why")
-    herald.close()
+def test_a_best_of_exactly_nothing_is_told(alerts: Alerts, tmp_path: Path) -> None:
+    alerts.store.begin("t", 0, "x")
+    alerts.store.finish("t", 1, Verdict.KEEP, "", score=0.0, delta=-5.0)
+    alerts.ended("why")
+    alerts.close()
     (end,) = told(tmp_path)
     assert str(end["text"]).endswith("why; best 0.0000, #1")
 

@@ -12,12 +12,12 @@ from autoresearch import parts
 from autoresearch.errors import UserError
 from autoresearch.researchers.acp import Acp
 from autoresearch.researchers.command import Command
+from autoresearch.researchers.fallback import WithFallback
 from autoresearch.researchers.knobs import Knobs
 from autoresearch.researchers.mix import Mix
 from autoresearch.researchers.oneshot import Oneshot
 from autoresearch.researchers.presets import PRESETS
 from autoresearch.researchers.settings import Settings
-from autoresearch.researchers.watch import NightWatch
 from autoresearch.testing.bench import Bench
 from tests.conftest import Call
 
@@ -82,9 +82,9 @@ def program(path: Path, text: str = "#!/bin/sh\n") -> Path:
     return path
 
 
-def watched(spec: str) -> NightWatch:
+def watched(spec: str) -> WithFallback:
     made = parts.researcher(spec)
-    assert isinstance(made, NightWatch)
+    assert isinstance(made, WithFallback)
     assert made.stand_in == parts.Late("knobs")
     return made
 
@@ -129,7 +129,7 @@ def test_settings_reach_the_researcher_inside_a_mix(folder: Path) -> None:
     mix = parts.researcher("mix: gemini + knobs", settings)
     assert isinstance(mix, Mix)
     watch = mix.parts[0][1]
-    assert isinstance(watch, NightWatch)
+    assert isinstance(watch, WithFallback)
     assert isinstance(watch.researcher, Acp)
     assert watch.researcher.settings is settings
 

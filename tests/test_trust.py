@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from autoresearch import sandbox
+from autoresearch.box import sandbox
+from autoresearch.box.sandbox import Tier
 from autoresearch.execution import seed_of
-from autoresearch.sandbox import Tier
 from autoresearch.testing.tiny import PREPARE, TRAIN, make_tiny_lab
 
 from .conftest import Call

@@ -4,7 +4,7 @@ What a call does is done by a process of its own, forked from one that has run n
 command line, its exit code and its output are the real ones. Only importing is done once.
 
 What it does not cover: what Python itself reads when it starts (PYTHON* in the environment), and
-how long importing takes. test_kill.py, test_helm.py and the nights start the real program.
+how long importing takes. test_kill.py, test_inbox.py and the nights start the real program.
 """
 
 import atexit
@@ -26,7 +26,7 @@ from signal import SIGKILL
 from typing import NoReturn
 
 LOADED = (
-    *("autoresearch.cli", "autoresearch.morning", "autoresearch.researchers.knobs"),
+    *("autoresearch.cli.main", "autoresearch.report.build", "autoresearch.researchers.knobs"),
     *("autoresearch.researchers.acp", "autoresearch.researchers.command", "numpy.random"),
     *("PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PpmImagePlugin"),
 )

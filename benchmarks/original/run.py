@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.constants import rewrite
+from autoresearch.source.constants import rewrite
 
 HERE = Path(__file__).parent
 LAB = HERE.parent.parent / "src" / "autoresearch" / "labs" / "gpt"

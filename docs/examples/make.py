@@ -14,15 +14,15 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch import morning
-from autoresearch.change import Theme
+from autoresearch.analysis.view import StudyView
 from autoresearch.experiment import Experiment, Run, Usage, Verdict
 from autoresearch.final import Final
 from autoresearch.lab import Lab
 from autoresearch.opening import store_path
 from autoresearch.program import Program
+from autoresearch.report import build
+from autoresearch.source.change import Theme
 from autoresearch.store import Store
-from autoresearch.view import StudyView
 
 HERE = Path(__file__).parent
 TAKEN = ("demo", "recipe")
@@ -61,7 +61,7 @@ def again(name: str, into: Path) -> None:
     """The report of a night that was taken."""
     (into / name).mkdir(parents=True, exist_ok=True)
     facts = json.loads((HERE / name / "night.json").read_text())
-    morning.write_view(of_json(facts), into / name)
+    build.write_view(of_json(facts), into / name)
 
 
 def first_night(folder: Path) -> None:
@@ -78,7 +78,7 @@ def first_night(folder: Path) -> None:
         researcher="knobs",
         keep_rule="greedy",
     )
-    morning.write_view(study, folder)
+    build.write_view(study, folder)
 
 
 def logged(row: dict[str, Any]) -> Experiment:
@@ -94,7 +94,7 @@ def taken(folder: Path) -> StudyView:
     lab = Lab.open(folder)
     with Store(store_path(lab)) as store:
         tag = store.tags()[-1]
-        return morning.view(lab, store, tag, Program.from_contract(store.study(tag).contract))
+        return build.view(lab, store, tag, Program.from_contract(store.study(tag).contract))
 
 
 def to_json(view: StudyView) -> dict[str, Any]:

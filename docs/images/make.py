@@ -9,10 +9,10 @@ import json
 import sys
 from pathlib import Path
 
-from autoresearch.chart import progress_png
+from autoresearch.analysis.view import StudyView
 from autoresearch.experiment import Experiment, Run, Verdict
 from autoresearch.program import Program
-from autoresearch.view import StudyView
+from autoresearch.report.chart import progress_png
 
 
 def main() -> None:

@@ -21,10 +21,11 @@ from typing import Any
 from make import of_json, of_tsv
 from playwright.sync_api import Browser, sync_playwright
 
-from autoresearch import machine, orders
+from autoresearch import machine
 from autoresearch.experiment import Experiment, Usage, incumbent
 from autoresearch.lab import Lab
 from autoresearch.program import Program
+from autoresearch.steering import orders
 from autoresearch.store import Store
 from autoresearch.testing.browser import CHROMIUM, FLAGS
 from autoresearch.testing.page_server import PageServer

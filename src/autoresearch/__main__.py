@@ -1,5 +1,5 @@
 """`python -m autoresearch` is `autoresearch`."""
 
-from autoresearch.cli import main
+from autoresearch.cli.main import main
 
 main()

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoresearch import git
+from autoresearch.analysis.tally import lineage
+from autoresearch.analysis.view import StudyView, run_scores, score_of
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import Experiment
-from autoresearch.findings import signed
 from autoresearch.lab import Lab
-from autoresearch.tally import lineage
+from autoresearch.report.findings import signed
 from autoresearch.text import clean_line, number, numbered, plain
-from autoresearch.view import StudyView, run_scores, score_of
 
 LONGEST_SUBJECT, WIDTH = 72, 72
 MOST_BRANCHES = 1000

@@ -12,7 +12,7 @@ from pathlib import Path
 from autoresearch import git
 from autoresearch.errors import ExperimentError, Failed
 from autoresearch.experiment import Experiment
-from autoresearch.memory import Memory
+from autoresearch.memory.history import Memory
 
 HISTORY = "history"
 # Nothing waits for the disk, and one pack holds what would be a file for each page of the history.

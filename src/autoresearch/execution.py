@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from autoresearch import judge
-from autoresearch.beacon import SCORING, TRAINING
-from autoresearch.campaign import Study
+from autoresearch.activity import SCORING, TRAINING
+from autoresearch.box.sandbox import Tier
+from autoresearch.context import Study
 from autoresearch.errors import (
     Crashed,
     ExperimentError,
@@ -22,12 +23,11 @@ from autoresearch.errors import (
 from autoresearch.experiment import BUSY_PERCENT, Experiment, Run, Verdict, incumbent
 from autoresearch.keep import Evidence, Incumbent, Score, measured
 from autoresearch.lab import curve_path
-from autoresearch.nights import is_full, room_to_write
+from autoresearch.records import MOST_POINTS, Curve, keep_log, keep_model
+from autoresearch.resilience import is_full, room_to_write
 from autoresearch.runners.base import Data, Job, Progress
-from autoresearch.sandbox import Tier
 from autoresearch.store import INTERRUPTED, now
 from autoresearch.text import clean_line
-from autoresearch.traces import MOST_POINTS, Curve, keep_log, keep_model
 
 VERDICTS = {
     Crashed: Verdict.CRASH,
@@ -100,11 +100,11 @@ def execute(rig: Rig, experiment: Experiment, known: judge.Known, count: int) ->
     folder, began = rig.place / f"run-{index}", time.monotonic()
     apart_seconds = study.program.budget_seconds / MOST_POINTS
     curve = Curve(curve_path(study.folder, experiment.number), apart_seconds)
-    study.beacon.phase(TRAINING, experiment.number, index)
+    study.activity.phase(TRAINING, experiment.number, index)
 
     def on_progress(progress: Progress) -> None:
         curve.add(progress)
-        study.beacon.progress(progress)
+        study.activity.progress(progress)
         study.watcher.progress(experiment, progress)
 
     try:
@@ -113,7 +113,7 @@ def execute(rig: Rig, experiment: Experiment, known: judge.Known, count: int) ->
         said = {k: v for k, v in outcome.figures.items() if not k.startswith(JUDGED)}
         run = replace(run, figures=said, config=outcome.config)
         study.watcher.scoring(experiment)
-        study.beacon.phase(SCORING, experiment.number, index)
+        study.activity.phase(SCORING, experiment.number, index)
         found = rig.score(experiment, folder, outcome.artifact, known)
         check_scoring_time(study, experiment, found.seconds)
         seconds = {"seconds": time.monotonic() - began, "scoring_seconds": found.seconds}
@@ -208,7 +208,7 @@ def prepare(study: Study, place: Path, experiment: Experiment) -> Rig:
     log = study.folder / "prepare.txt"
     log.unlink(missing_ok=True)
     try:
-        return set_up(study, place, log, partial(study.helm.tick, experiment.number))
+        return set_up(study, place, log, partial(study.inbox.tick, experiment.number))
     except LabError as error:
         raise Crashed(str(error).splitlines()[0]) from error
 

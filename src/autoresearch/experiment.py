@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from autoresearch.literals import Scalar
+from autoresearch.source.literals import Scalar
 
 
 class Verdict(StrEnum):

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autoresearch.box.sandbox import Box, Tier, confine
 from autoresearch.errors import Crashed, Invalid, LabError, TimedOut
 from autoresearch.process import Caps, Ending, environment, run
 from autoresearch.program import Program
 from autoresearch.runners.base import Data
 from autoresearch.runners.local import command, numbers
-from autoresearch.sandbox import Box, Tier, confine
 from autoresearch.text import clean_line
 
 RULE_BROKEN = 3  # exit code of a score command that found the artifact to break a rule

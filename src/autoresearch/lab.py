@@ -21,10 +21,10 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from autoresearch import git, plain
+from autoresearch import git, plain_files
 from autoresearch.errors import Failed, Invalid, LabError, StudyError
 from autoresearch.program import Program
-from autoresearch.syntax import complaint
+from autoresearch.source.syntax import complaint
 from autoresearch.text import clean_line
 
 HOME = ".autoresearch"  # our own folder inside the lab; it ignores itself
@@ -380,10 +380,10 @@ def read_plain(desk: Path, name: str, most_bytes: int) -> bytes | None:
     Raises Invalid when it is no plain file that can be read.
     """
     try:
-        return plain.read(desk, name, most_bytes)
+        return plain_files.read(desk, name, most_bytes)
     except FileNotFoundError:
         raise Invalid(f"removed {name}") from None
-    except (plain.NotPlain, NotADirectoryError):
+    except (plain_files.NotPlain, NotADirectoryError):
         raise Invalid(f"made {name} something else than a plain file") from None
     except OSError as error:
         if error.errno == errno.ELOOP:

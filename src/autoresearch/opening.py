@@ -8,14 +8,14 @@ from typing import Any
 
 from autoresearch import git, keep, machine
 from autoresearch.budget import StudyLimits
-from autoresearch.change import fingerprint
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab, valid_tag
 from autoresearch.ledger import used_by, waited
-from autoresearch.memory import Memory
+from autoresearch.memory.history import Memory
 from autoresearch.program import Program
-from autoresearch.steering import LIMITED, in_force, limits_event, resumed, steering_of
+from autoresearch.source.change import fingerprint
+from autoresearch.steering.state import LIMITED, in_force, limits_event, resumed, steering_of
 from autoresearch.store import Store, StudyRow
 
 

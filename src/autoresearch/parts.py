@@ -84,7 +84,7 @@ def researcher(spec: str, settings: Settings | None = None) -> Researcher:
         called = Path(_words(name, rest)[0]).name
     elif make is _oneshot:
         called = rest
-    return _class("watch:NightWatch")(called, make(name, rest, settings), Late("knobs"))
+    return _class("fallback:WithFallback")(called, make(name, rest, settings), Late("knobs"))
 
 
 @dataclass(slots=True)

@@ -6,18 +6,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from autoresearch import ideas
-from autoresearch.campaign import Study
+from autoresearch.context import Study
 from autoresearch.desk import Workspace
 from autoresearch.errors import ExperimentError, Failed, ProgramError, Skipped
 from autoresearch.experiment import Experiment, Proposal
 from autoresearch.ledger import StudyLedger, used_by
 from autoresearch.machine import in_short
-from autoresearch.memory import Memory
-from autoresearch.nights import room_to_write, waited_seconds
+from autoresearch.memory.history import Memory
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk, listens
-from autoresearch.steering import Words
+from autoresearch.resilience import room_to_write, waited_seconds
+from autoresearch.steering import ideas
+from autoresearch.steering.state import Words
 from autoresearch.text import clean_line
 
 
@@ -37,7 +37,7 @@ def propose(
     memory = Memory(study.lab, study.tag, steered(study), study.rule)
     workspace = Workspace(place / "desk", memory, parent, history)
     workspace.lay_out()
-    idea = study.helm.idea(listens(study.researcher)) if study.takes_ideas else None
+    idea = study.inbox.idea(listens(study.researcher)) if study.takes_ideas else None
     try:
         desk = replace(desk_in(study, workspace, experiment, idea), withheld=withheld)
         proposal = ask(study, desk, idea)
@@ -49,7 +49,7 @@ def propose(
     experiment = committed(study, described(experiment, proposal), parent, files)
     with study.store.at_once():
         study.store.proposed(study.tag, experiment)
-        study.helm.answer()
+        study.inbox.answer()
     study.watcher.proposed(experiment)
     return experiment
 
@@ -64,7 +64,7 @@ def desk_in(study: Study, workspace: Workspace, experiment: Experiment, idea: Wo
         workspace.tree, program, history, workspace.parent, experiment.number,
         seed=study.seed * 1_000_003 + experiment.number,
         ledger=ledger_of(study, experiment),
-        tick=partial(study.helm.tick, experiment.number, idea),
+        tick=partial(study.inbox.tick, experiment.number, idea),
         objection=workspace.objection,
         scratch=scratch,
         seconds=min(program.limits.proposal_seconds, limits.seconds_left(history, waited)),
@@ -89,9 +89,9 @@ def committed(
 
 def ask(study: Study, desk: Desk, idea: Words | None) -> Proposal:
     """The person's idea where one waits, and else the researcher's own, with the person's notes."""
-    helm, number, notes = study.helm, desk.number, study.helm.state.notes
+    inbox, number, notes = study.inbox, desk.number, study.inbox.state.notes
     if idea is not None and idea.is_exact:
-        helm.hears((), idea, number)
+        inbox.hears((), idea, number)
         return ideas.carry_out(study.lab, desk, idea)
     said = tuple(each.text for each in notes)
     told = replace(desk, notes=said, idea="" if idea is None else idea.text)
@@ -99,14 +99,14 @@ def ask(study: Study, desk: Desk, idea: Words | None) -> Proposal:
         proposal = study.researcher.propose(told)
     except Failed as error:
         if error.heard and listens(study.researcher):
-            helm.hears(notes, idea, number)
+            inbox.hears(notes, idea, number)
         raise
     except Skipped:
-        if number in helm.state.skips:  # its idea is over, too
-            helm.hears((), idea, number)
+        if number in inbox.state.skips:  # its idea is over, too
+            inbox.hears((), idea, number)
         raise
     if proposal.heard and listens(study.researcher):
-        helm.hears(notes, idea, number)
+        inbox.hears(notes, idea, number)
     return proposal
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from autoresearch.campaign import Study
+from autoresearch.context import Study
 from autoresearch.errors import Crashed, Invalid, StudyError, TimedOut
 from autoresearch.execution import SEEDS, Rig, seed_of, set_up
 from autoresearch.experiment import Experiment

@@ -4,8 +4,8 @@
     attempt    one experiment: propose (proposing.py), run (execution.py), weigh, record
 
 State lives in the store. A killed study is resumed by calling research() again: the experiment
-that was open is taken up where it was, with the same number and the same commit (traces.py).
-What a person orders meanwhile is at the helm (helm.py); bad nights are in nights.py.
+that was open is taken up where it was, with the same number and the same commit (records.py).
+What a person orders meanwhile is in the inbox (steering/inbox.py); bad nights are in resilience.py.
 """
 
 import time
@@ -13,19 +13,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from autoresearch.beacon import HELD, PROPOSING
+from autoresearch.activity import HELD, PROPOSING
 from autoresearch.budget import StudyLimits
-from autoresearch.campaign import Study
+from autoresearch.context import Study
 from autoresearch.errors import ExperimentError, Skipped, Stopped, StudyError
 from autoresearch.execution import careful, evidence, execute, known_of, prepare, scored, verdict_of
 from autoresearch.experiment import Experiment, Verdict, incumbent
 from autoresearch.lab import log_path
 from autoresearch.ledger import used_by
-from autoresearch.nights import full_disk_is_a_crash, patient, pause, room_to_write, waited_seconds
 from autoresearch.proposing import propose
-from autoresearch.steering import PAUSED, limits_event
+from autoresearch.records import check_interruptions, recover, settle
+from autoresearch.resilience import (
+    full_disk_is_a_crash,
+    patient,
+    pause,
+    room_to_write,
+    waited_seconds,
+)
+from autoresearch.steering.state import PAUSED, limits_event
 from autoresearch.text import clean_line
-from autoresearch.traces import check_interruptions, recover, settle
 
 STOPPED = "you stopped it"  # why a study is over
 
@@ -48,7 +54,7 @@ def go_on(study: Study) -> str:
         try:
             hold(study)
             pause(study)
-            if study.helm.is_stopping:
+            if study.inbox.is_stopping:
                 return STOPPED
             experiment = attempt(study)
         except Stopped:
@@ -80,7 +86,7 @@ def attempt(study: Study) -> Experiment:
             study.tag, parent.number if parent else None, study.researcher_name
         )
     study.watcher.began(experiment)
-    study.beacon.phase(PROPOSING, experiment.number)
+    study.activity.phase(PROPOSING, experiment.number)
     with study.lab.workplace(study.tag) as place:
         try:
             with full_disk_is_a_crash():
@@ -118,7 +124,7 @@ class Ending:
 
 def check_wanted(study: Study, experiment: Experiment) -> None:
     """Raises Skipped, or Crashed for what seems to kill the engine itself."""
-    if why := study.helm.unwanted(experiment.number):
+    if why := study.inbox.unwanted(experiment.number):
         raise Skipped(why)
     check_interruptions(experiment)
 
@@ -126,9 +132,9 @@ def check_wanted(study: Study, experiment: Experiment) -> None:
 def conclude(study: Study, experiment: Experiment, ending: Ending, seconds: float) -> Experiment:
     """Write the verdict down, unless the person's word against it came before."""
     with room_to_write(study), study.store.at_once():
-        if why := study.helm.unwanted(experiment.number):
+        if why := study.inbox.unwanted(experiment.number):
             ending = Ending(Verdict.DISCARD, why)
-        study.helm.answer()
+        study.inbox.answer()
         return study.store.finish(
             study.tag, experiment.number, ending.verdict, clean_line(ending.reason),
             score=ending.score, delta=ending.delta, seconds=seconds,
@@ -140,7 +146,7 @@ def announced(study: Study, limits: StudyLimits | None, work: Callable[[], str])
     why = "it was interrupted"
     given = {} if limits is None else limits_event(limits, study.program)
     with room_to_write(study):
-        study.helm.begin(given, study.researcher_name)
+        study.inbox.begin(given, study.researcher_name)
     try:
         why = work()
     except Stopped:
@@ -150,21 +156,21 @@ def announced(study: Study, limits: StudyLimits | None, work: Callable[[], str])
         why = clean_line(str(error)) or type(error).__name__
         raise
     finally:
-        study.beacon.out()
+        study.activity.clear()
         with room_to_write(study):
-            study.helm.end(why)
+            study.inbox.end(why)
     return why
 
 
 def hold(study: Study) -> None:
     """Wait while the person wants it: that time is not the study's. Raises Stopped."""
-    if not study.helm.state.paused:
+    if not study.inbox.state.paused:
         return
     began = time.monotonic()
     study.watcher.note("paused by the person; go on with `autoresearch resume`")
-    study.beacon.phase(HELD)
-    while study.helm.state.paused and not study.helm.is_stopping:
-        study.helm.tick()
+    study.activity.phase(HELD)
+    while study.inbox.state.paused and not study.inbox.is_stopping:
+        study.inbox.tick()
         time.sleep(0.1)
     with room_to_write(study):
         study.store.event(study.tag, PAUSED, seconds=time.monotonic() - began)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import launch, opening
+from autoresearch import opening
+from autoresearch.cli import launch
 from autoresearch.experiment import Experiment
 from autoresearch.lab import Lab
-from autoresearch.researchers import watch
+from autoresearch.researchers import fallback
 from autoresearch.researchers.settings import Settings
 from autoresearch.store import Store
 from autoresearch.testing.model_server import ModelServer
@@ -91,7 +92,7 @@ def spend_a_bad_night(agent: str, folder: Path, names: list[str], idle_seconds: 
     with ModelServer(bad_night(names)) as server, pytest.MonkeyPatch.context() as patch:
         for name, value in move_in(agent, home, server.url).items():
             patch.setenv(name, value)
-        patch.setattr(watch, "FIRST_PAUSE_SECONDS", 0.0)
+        patch.setattr(fallback, "FIRST_PAUSE_SECONDS", 0.0)
         settings = Settings(idle_seconds=idle_seconds, tool_calls=TOOL_CALLS)
         opened, began = Lab.open(lab), time.monotonic()
         with opened.lock(), Store(opening.store_path(opened)) as store:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import launch, opening
+from autoresearch import opening
+from autoresearch.cli import launch
 from autoresearch.experiment import Experiment, Usage
 from autoresearch.lab import Lab, talk_path
-from autoresearch.researchers import watch
+from autoresearch.researchers import fallback
 from autoresearch.store import Store
 from autoresearch.testing.tiny import PROGRAM, make_tiny_lab
 
@@ -34,8 +35,8 @@ class WholeNight:
 def spend(researcher: str, folder: Path, experiments: int) -> WholeNight:
     lab = Lab.open(make_tiny_lab(folder / "lab", program=LIMITED))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watch, "FIRST_PAUSE_SECONDS", 0.0)
-        patch.setattr(watch, "LONGEST_PAUSE_SECONDS", 0.0)
+        patch.setattr(fallback, "FIRST_PAUSE_SECONDS", 0.0)
+        patch.setattr(fallback, "LONGEST_PAUSE_SECONDS", 0.0)
         with lab.lock(), Store(opening.store_path(lab)) as store:
             launch.run_study(
                 lab, store, opening.Wishes("t", researcher, {"experiments": experiments})

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import doctor, nights
-from autoresearch.attacks import arena, attacks
+from autoresearch import resilience
+from autoresearch.attacks import attacks, doctor, execute
+from autoresearch.box.sandbox import Tier, obstacle
 from autoresearch.runners import local
-from autoresearch.sandbox import Tier, obstacle
 
-Findings = Callable[[Tier], dict[str, arena.Result]]
+Findings = Callable[[Tier], dict[str, execute.Result]]
 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """After many failures the engine waits. Here everything fails."""
-    monkeypatch.setattr(nights, "LONGEST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(resilience, "LONGEST_PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def findings(ring: Path) -> Findings:
     """What became of every attack that a tier must stop; in tier 1 of all, to see them succeed."""
 
     @cache
-    def find(tier: Tier) -> dict[str, arena.Result]:
+    def find(tier: Tier) -> dict[str, execute.Result]:
         if why := obstacle(tier):
             pytest.skip(f"NOT ATTACKED: tier {tier} cannot be had here ({why})")
         every = attacks("box")

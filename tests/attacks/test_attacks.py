@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.attacks import arena, attacks
-from autoresearch.sandbox import Tier
+from autoresearch.attacks import attacks, execute
+from autoresearch.box.sandbox import Tier
 from tests.attacks.conftest import Findings
 
 BOX = {each.name: each for each in attacks("box")}
@@ -17,7 +17,7 @@ NEEDS_MORE = {  # what an attack needs to get through, beside the absence of a b
     "validation_by_device": "a device of a disk that may be opened",
     "validation_by_handle": "root's right to open files by handle",
     "validation_by_mount": "namespaces that may be made",
-    "weights_in_packages": "weights among the packages: see tests/test_doctor.py",
+    "weights_in_packages": "weights among the packages: see tests/attacks/test_doctor.py",
 }
 
 
@@ -53,7 +53,7 @@ def test_it_gets_through_where_there_is_no_box(findings: Findings, name: str) ->
 
 def test_nothing_is_left_of_the_attacks(findings: Findings) -> None:
     findings(Tier.PROCESSES)
-    for folder in arena.places(Path.home()):
+    for folder in execute.places(Path.home()):
         assert not list(folder.glob(f"autoresearch-attack-{os.getpid()}-*"))
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.attacks import Attack, arena, attacks, read
+from autoresearch.attacks import Attack, attacks, execute, read
 from autoresearch.attacks.target import commit
-from autoresearch.sandbox import Tier, best_tier, obstacle
+from autoresearch.box.sandbox import Tier, best_tier, obstacle
 from tests.labs.conftest import FILES, prose
 
 pytest.importorskip("torch", reason="NO SCORE ATTACKED: torch is not installed")
 
 SCORE = {each.name: each for each in attacks("gpt")}
 LIES = ("forged_claim", "future_tokens", "state_across_rows", "training_at_scoring", "unnormalised")
-Findings = Callable[[Tier], dict[str, arena.Result]]
+Findings = Callable[[Tier], dict[str, execute.Result]]
 
 HONEST = """\
 import prepare
@@ -107,12 +107,12 @@ def findings(ring: Path) -> Findings:
     """What became of every attack that a tier must stop."""
 
     @cache
-    def find(tier: Tier) -> dict[str, arena.Result]:
+    def find(tier: Tier) -> dict[str, execute.Result]:
         chosen = [each for each in SCORE.values() if tier > 1 or each.needs_tier > 1]
         lab = make_lab(ring / f"score-{tier.name}")
-        with arena.stage(lab, {}, lambda run: "") as stage:
+        with execute.stage(lab, {}, lambda run: "") as stage:
             rounds = [*chosen, an_honest_edit(lab.parent)]
-            results = arena.attack(stage, rounds, sys.executable, tier, keep_rule="greedy")
+            results = execute.attack(stage, rounds, sys.executable, tier, keep_rule="greedy")
         return {each.attack.name: each for each in results}
 
     return find
@@ -134,8 +134,8 @@ def test_without_the_audit_the_lies_are_believed(ring: Path) -> None:
     (lab / "prepare.py").write_text(text.replace('\nif __name__ == "__main__":', AUDIT_OFF))
     lies = [SCORE[name] for name in LIES]
     assert all("depend on more" in each.says for each in lies)
-    with arena.stage(lab, {}, lambda run: "") as stage:
-        results = arena.attack(stage, lies, sys.executable, best_tier(), keep_rule="greedy")
+    with execute.stage(lab, {}, lambda run: "") as stage:
+        results = execute.attack(stage, lies, sys.executable, best_tier(), keep_rule="greedy")
     outcomes = {each.attack.name: each.sentence for each in results}
     believed = {name for name, words in outcomes.items() if "and was discard" in words}
     believed |= {name for name, words in outcomes.items() if "and was keep" in words}

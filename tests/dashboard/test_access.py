@@ -256,7 +256,7 @@ def test_the_browser_is_opened_without_the_token_in_its_command(tmp_path: Path) 
 def test_without_its_extra_the_command_names_it(lab: Path) -> None:
     code = (
         "import sys; sys.modules['uvicorn'] = None; sys.argv = ['autoresearch', 'watch'];"
-        "from autoresearch.cli import main; main()"
+        "from autoresearch.cli.main import main; main()"
     )
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, cwd=lab, capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from autoresearch.sandbox import Box, Tier, best_tier, confine
+from autoresearch.box.sandbox import Box, Tier, best_tier, confine
 
 from .conftest import FILES, Lab, prose
 

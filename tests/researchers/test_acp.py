@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from autoresearch import store as stores
-from autoresearch.agentbox import obstacle
+from autoresearch.box.agentbox import obstacle
 from autoresearch.budget import StudyLimits
 from autoresearch.errors import Failed, Spent, Stopped, Unavailable, UserError
 from autoresearch.experiment import Experiment, Usage, Verdict

@@ -11,15 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from autoresearch import agentbox, sandbox
+from autoresearch.box import agentbox, sandbox
+from autoresearch.box.sandbox import Tier
 from autoresearch.errors import Failed, Stopped, Unavailable, UserError
 from autoresearch.experiment import Proposal
 from autoresearch.researchers import command
 from autoresearch.researchers.base import Desk
 from autoresearch.researchers.command import Command
+from autoresearch.researchers.fallback import WithFallback
 from autoresearch.researchers.settings import Settings
-from autoresearch.researchers.watch import NightWatch
-from autoresearch.sandbox import Tier
 from autoresearch.testing.bench import Bench
 
 EDIT = "sed -i 's/^X = .*/X = 2.5/' train.py"
@@ -384,5 +384,5 @@ def test_one_that_removes_its_desk_has_failed_and_the_desk_comes_back(
     line = program(f"rm -rf {place}/desk\n{then.format(place=place)}\n{ends}")
     researcher = Command([line], BARE)
     with pytest.raises(Failed, match=r"agent\.sh removed its desk"):
-        NightWatch("cmd", researcher, researcher).propose(desk)
+        WithFallback("cmd", researcher, researcher).propose(desk)
     assert (desk.tree / "prepare.py").is_file()

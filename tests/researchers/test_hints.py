@@ -2,10 +2,10 @@
 
 import pytest
 
-from autoresearch.constants import Constant, find_constants
-from autoresearch.literals import Scalar
 from autoresearch.researchers.hints import is_idle, misread, space_of
 from autoresearch.researchers.space import Choice, Range, Scale, Space
+from autoresearch.source.constants import Constant, find_constants
+from autoresearch.source.literals import Scalar
 
 
 def constant(line: str) -> Constant:

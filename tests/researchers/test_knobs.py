@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.constants import find_constants, rewrite
 from autoresearch.errors import Failed, UserError
 from autoresearch.experiment import Experiment, Proposal, Run, Verdict, incumbent
-from autoresearch.literals import Scalar
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
 from autoresearch.researchers.knobs import Knobs
+from autoresearch.source.constants import find_constants, rewrite
+from autoresearch.source.literals import Scalar
 
 Objective = Callable[[Mapping[str, Scalar]], float | Verdict]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.researchers.watch import restore
+from autoresearch.researchers.fallback import restore
 
 FILES = {"train.py": b"X = 1\n", "lib/deep/util.py": b"Y = 2\n"}
 

@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from autoresearch import orders
 from autoresearch.dashboard.access import Access, Gate, refused
 from autoresearch.dashboard.details import experiment_facts
 from autoresearch.dashboard.feed import Cursor, stream, whole
@@ -27,6 +26,7 @@ from autoresearch.dashboard.live import read_curve
 from autoresearch.dashboard.reader import Reader
 from autoresearch.errors import UserError
 from autoresearch.lab import Lab, valid_tag
+from autoresearch.steering import orders
 from autoresearch.store import Store
 
 STATIC = Path(__file__).parent / "static"

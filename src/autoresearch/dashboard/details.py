@@ -9,7 +9,7 @@ from autoresearch.dashboard.reader import Reader
 from autoresearch.dashboard.words import harmless, tail
 from autoresearch.errors import LabError
 from autoresearch.experiment import Experiment, Usage
-from autoresearch.facts import experiment_json
+from autoresearch.exports.experiment_json import experiment_json
 from autoresearch.lab import Lab, log_path, talk_path
 from autoresearch.program import Program
 

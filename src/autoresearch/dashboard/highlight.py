@@ -11,7 +11,7 @@ from pygments.lexers import get_lexer_for_filename
 from pygments.token import STANDARD_TYPES, Token
 from pygments.util import ClassNotFound
 
-from autoresearch.findings import diff_lines
+from autoresearch.report.findings import diff_lines
 from autoresearch.text import visible
 
 MOST_BYTES = 200_000  # of a file, that is read for its colours

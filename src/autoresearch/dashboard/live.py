@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from autoresearch.beacon import PHASES, seen
+from autoresearch.activity import PHASES, seen
 from autoresearch.lab import curve_path
 from autoresearch.text import clean_line
 

@@ -13,9 +13,9 @@ from autoresearch.dashboard.words import harmless
 from autoresearch.experiment import Usage
 from autoresearch.lab import Lab
 from autoresearch.ledger import UNTOLD, used_by
-from autoresearch.orders import DEAF
 from autoresearch.program import Program
-from autoresearch.steering import Steering, Words, at_work, read
+from autoresearch.steering.orders import DEAF
+from autoresearch.steering.state import Steering, Words, at_work, read
 from autoresearch.store import Event, StudyRow
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
+from autoresearch.analysis.view import moment
 from autoresearch.exports.base import kept_words, series
 from autoresearch.exports.rows import Export, Point, Row
 from autoresearch.text import clean_line
-from autoresearch.view import moment
 
 AT_ONCE = 1000  # metrics in one call: as many as it takes
 MOST_PARAMS = 100

@@ -16,10 +16,10 @@ from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from autoresearch.analysis.view import moment
 from autoresearch.exports.base import kept_words, series
 from autoresearch.exports.rows import Export, Point, Row
 from autoresearch.text import fenced
-from autoresearch.view import moment
 
 
 def write(export: Export, path: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from trackio.sqlite_storage import SQLiteStorage
 
+from autoresearch.analysis.view import moment
 from autoresearch.exports.base import kept_list, series
 from autoresearch.exports.rows import Export, Point
-from autoresearch.view import moment
 
 PROJECT = "autoresearch"
 UNKNOWN = datetime.fromtimestamp(0, UTC)

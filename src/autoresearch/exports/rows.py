@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autoresearch.analysis.view import StudyView, has_score, score_of
 from autoresearch.errors import StudyError
 from autoresearch.experiment import UNKNOWN_SEED, Experiment, Usage
 from autoresearch.lab import Lab, curve_path
 from autoresearch.program import Program
 from autoresearch.store import Store, StudyRow
 from autoresearch.text import plain
-from autoresearch.view import StudyView, has_score, score_of
 
 MOST_CURVE_BYTES = 64 * 2**20  # of one experiment
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoresearch.agentbox import AgentBox, enclose, obstacle
+from autoresearch.box.agentbox import AgentBox, enclose, obstacle
 from autoresearch.errors import Failed, Unavailable, UserError
 from autoresearch.process import Caps
 from autoresearch.researchers.base import Desk

@@ -25,9 +25,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from autoresearch.constants import Constant
-from autoresearch.literals import Scalar, evaluate, is_power_of_two
 from autoresearch.researchers.space import Choice, Range, Scale, Space
+from autoresearch.source.constants import Constant
+from autoresearch.source.literals import Scalar, evaluate, is_power_of_two
 
 _FIXED = re.compile(r"(?:^|[;,.(])\s*fixed\b", re.IGNORECASE)
 _ONE_OF = re.compile(r"\b(?:one of|choices|options):([^;)]+)", re.IGNORECASE)

@@ -23,15 +23,15 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import create_trial
 
-from autoresearch.constants import Constant, find_constants, left_open, rewrite
 from autoresearch.errors import Failed, UserError
 from autoresearch.experiment import Proposal
-from autoresearch.literals import Scalar, literal
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
 from autoresearch.researchers.hints import misread, space_of
 from autoresearch.researchers.notes import Notes, Values
 from autoresearch.researchers.space import Choice, Space
+from autoresearch.source.constants import Constant, find_constants, left_open, rewrite
+from autoresearch.source.literals import Scalar, literal
 
 _ASKS = 200  # before the neighbourhood counts as exhausted
 _EAGER = 50  # of these, before they are made at random: TPE may insist on what was tried

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from autoresearch.constants import Constant
 from autoresearch.experiment import Experiment, Verdict
-from autoresearch.literals import Scalar
 from autoresearch.researchers.base import Desk
 from autoresearch.researchers.hints import is_idle, space_of
 from autoresearch.researchers.space import Space
+from autoresearch.source.constants import Constant
+from autoresearch.source.literals import Scalar
 
 Values = Mapping[str, Scalar]
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch import plain
+from autoresearch import plain_files
 
 READERS = frozenset(  # programs that only print
     ("cat", "head", "tail", "ls", "wc", "grep", "egrep", "fgrep", "rg", "nl", "pwd", "diff", "cmp")
@@ -165,7 +165,7 @@ class Policy:
     @contextmanager
     def _opened(self, name: str, flags: int) -> Iterator[int]:
         try:
-            with plain.opened(self.tree, name, flags) as file:
+            with plain_files.opened(self.tree, name, flags) as file:
                 yield file
         except OSError as error:
             raise Refused(f"{name}: {error.strerror}") from error

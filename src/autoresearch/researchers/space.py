@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from autoresearch.literals import Scalar, is_power_of_two
+from autoresearch.source.literals import Scalar, is_power_of_two
 
 Coordinate = float | str
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from autoresearch.box.sandbox import Tier
 from autoresearch.program import Program
-from autoresearch.sandbox import Tier
 
 
 @dataclass(frozen=True, slots=True)

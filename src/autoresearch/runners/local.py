@@ -9,8 +9,8 @@ The run gets one end of a socket (AUTORESEARCH_HARNESS) and speaks JSON lines ov
 
 The clock is ours: it starts when `go` is sent and stops when `done` arrives. A lab that hands no
 data over may leave all of this out: the clock then runs from the start of the process to its end,
-which must be a good one and leave an artifact. All of it happens in
-a box (sandbox.py) that holds the experiment's own files and folders, and the data's public facts.
+which must be a good one and leave an artifact. All of it happens in a box
+(box/sandbox.py) that holds the experiment's own files and folders, and the data's public facts.
 """
 
 import errno
@@ -28,11 +28,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from autoresearch import plain
+from autoresearch import plain_files
+from autoresearch.box.sandbox import Box, confine
 from autoresearch.errors import Crashed, Invalid, TimedOut
 from autoresearch.process import Caps, Ending, Supervised, environment, machine_cpu_seconds
 from autoresearch.runners.base import Job, Outcome, Progress
-from autoresearch.sandbox import Box, confine
 from autoresearch.text import clean, clean_line, size_words
 
 LATE_RATIO = 0.01  # of the budget: later is invalid
@@ -220,7 +220,7 @@ def keep_compiled(job: Job) -> None:
             for name in names:
                 data = None
                 with suppress(OSError):
-                    data = plain.read_at(descriptor, name, left)
+                    data = plain_files.read_at(descriptor, name, left)
                 left -= len(data or b"")
                 if data is not None:
                     (job.compiled_at_ready / inside).mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from autoresearch.desk import Workspace
 from autoresearch.errors import Spent
 from autoresearch.experiment import Experiment, Proposal, Run, Usage, Verdict, incumbent
 from autoresearch.lab import Lab, remove
-from autoresearch.memory import Memory
+from autoresearch.memory.history import Memory
 from autoresearch.program import Program
 from autoresearch.researchers.base import Desk
 from autoresearch.store import now

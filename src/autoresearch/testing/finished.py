@@ -8,12 +8,12 @@ study.save()                                               # now the store has i
 import json
 from dataclasses import replace
 
+from autoresearch.analysis.view import StudyView
 from autoresearch.experiment import Experiment, Run, Verdict, incumbent
 from autoresearch.lab import Lab, curve_path
 from autoresearch.opening import store_path
 from autoresearch.program import Program
 from autoresearch.store import Store, StudyRow
-from autoresearch.view import StudyView
 
 MACHINE = {"system": "Linux x86_64", "gpu": "Testing GPU", "python": "3.0"}
 

@@ -9,9 +9,9 @@ import random
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from autoresearch.change import Theme
 from autoresearch.experiment import Experiment, Run, Verdict, incumbent
-from autoresearch.literals import Scalar, evaluate
+from autoresearch.source.change import Theme
+from autoresearch.source.literals import Scalar, evaluate
 
 CONSTANTS: dict[
     str, tuple[Scalar, Scalar, tuple[Scalar, ...]]

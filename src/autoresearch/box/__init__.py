@@ -1,0 +1,1 @@
+"""What confines runs and agents. `confine` and `stdlib` are run as programs, too."""

@@ -1,0 +1,1 @@
+"""The command line. `main` has the commands, the other modules what they need."""

@@ -1,0 +1,1 @@
+"""What the next researcher reads of the experiments before: `history/`."""

@@ -1,0 +1,1 @@
+"""Python source code: its constants, their values, and what a change touches."""
