@@ -236,7 +236,7 @@ def test_a_port_that_is_taken_is_said_in_a_line(server: PageServer, lab: Path) -
     words = [sys.executable, "-m", "autoresearch", "watch", "--port", str(server.port)]
     done = subprocess.run(words, cwd=lab, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "choose another one with --port" in done.stderr
+    assert "choose another port with --port" in done.stderr
     assert "Traceback" not in done.stderr
 
 

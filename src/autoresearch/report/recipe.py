@@ -45,7 +45,7 @@ def reproduce(view: StudyView) -> list[str]:
     ]
     if program.commands.score == Commands().score:  # its train.py says its score by hand, too
         return lines
-    lines[2:2] = ["mkdir -p artifact", f"export {BY_HAND}"]
+    lines.insert(2, f"export {BY_HAND}")
     return [*lines, plain(shlex.join(program.commands.score)), "cat result.json"]
 
 

@@ -91,7 +91,7 @@ class LocalRunner:
             job.tick()
             if link.is_silent and (ending := process.ending(0)) is not None:
                 job.tick()  # as in process.run()
-                if not job.data.handover and ending.exit_code == 0 and is_there(job.artifact):
+                if not job.data.handover and ending.exit_code == 0 and job.artifact.is_dir():
                     return None
                 also = "" if job.data.handover else " or left an artifact"
                 raise what_ended(job, ending, f"before it was ready to train{also}")
@@ -153,7 +153,7 @@ class Neighbours:
 def start(job: Job) -> Iterator[tuple[Supervised, "Link"]]:
     """Start the train command, with our end of its socket; nothing of it is left afterwards."""
     temporary = job.folder / "tmp"
-    for folder in (temporary, job.artifact):
+    for folder in (temporary, job.artifact.parent):
         folder.mkdir(parents=True)
     lay_compiled(job)
     program, (ours, theirs) = job.program, socket.socketpair()
@@ -339,10 +339,9 @@ def check_handover(job: Job, before: list[os.stat_result]) -> None:
 def check_artifact(job: Job) -> None:
     """Plain files, no links, not too large. Looked at when every process of the run is dead."""
     job.artifact.parent.chmod(0o755)
-    if job.artifact.is_dir() and not job.artifact.is_symlink():
-        job.artifact.chmod(0o755)  # it is to be moved, whatever the run made of it
-    if not is_there(job.artifact):
+    if not job.artifact.is_dir() or job.artifact.is_symlink():
         raise Crashed("ended without an artifact")
+    job.artifact.chmod(0o755)  # it is to be moved, whatever the run made of it
     try:
         size = sum(sizes(job.artifact))
     except OSError as error:  # folders without rights, names longer than a path may be
@@ -350,11 +349,6 @@ def check_artifact(job: Job) -> None:
     limit = job.program.limits.artifact_bytes
     if size > limit:
         raise Invalid(f"its artifact has {size:,} bytes, more than {limit:,}")
-
-
-def is_there(artifact: Path) -> bool:
-    """Whether something was put into the folder that we made for it."""
-    return artifact.is_dir() and not artifact.is_symlink() and any(artifact.iterdir())
 
 
 def sizes(artifact: Path) -> Iterator[int]:
