@@ -373,7 +373,7 @@ def test_ctrl_c_at_any_moment_leaves_no_traceback_and_no_crash(tmp_path: Path) -
         assert engine.returncode in (0, 130), output
         assert "Traceback" not in output, output
     rows = experiments(lab, "t")
-    assert all(each.score is not None for each in rows)
+    assert all(each.score is not None for each in rows), rows
     check_agreement(lab, "t", rows)
 
 

@@ -6,12 +6,14 @@ That happens in a process of its own: a parser can be brought down by what it re
 """
 
 import json
+import signal
 import subprocess
 from functools import lru_cache
 
 from autoresearch.text import clean_line
 
 SECONDS = 20.0
+ORDERED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 COMPILE = """\
 import json, sys
 try:
@@ -34,8 +36,15 @@ def complaint(name: str, content: bytes, python: str) -> str:
     command = [python, "-I", "-S", "-W", "ignore", "-c", COMPILE, name]
     try:
         done = subprocess.run(
-            command, input=content, capture_output=True, timeout=SECONDS, check=False
+            command,
+            input=content,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+            start_new_session=True,  # a Ctrl-C is for us
         )
+        if -done.returncode in ORDERED:
+            return ""  # somebody ends us all: not the file's doing
         if done.returncode:
             return f"{name} is no Python: the parser gives up"
         if not done.stdout:
