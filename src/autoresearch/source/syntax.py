@@ -43,12 +43,9 @@ def complaint(name: str, content: bytes, python: str) -> str:
             check=False,
             start_new_session=True,  # a Ctrl-C is for us
         )
-        if -done.returncode in ORDERED:
-            return ""  # somebody ends us all: not the file's doing
-        if done.returncode:
-            return f"{name} is no Python: the parser gives up"
-        if not done.stdout:
-            return ""
+        if not done.stdout:  # somebody may be ending us all: that is not the file's doing
+            gives_up = done.returncode and -done.returncode not in ORDERED
+            return f"{name} is no Python: the parser gives up" if gives_up else ""
         line, words, text = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         return f"{name} is no Python that could be compiled in {SECONDS:.0f} s"
