@@ -184,15 +184,13 @@ def begin(
     first = store.begin(tag, None, "baseline")
     store.proposed(tag, replace(first, commit=commit, description="baseline"))
     lab.record_attempt(tag, 0, commit)
-    edited = tuple(
-        name for name in contents if head and is_edit(committed.get(name), contents[name])
-    )
+    edited = tuple(name for name in committed if is_edit(committed[name], contents[name]))
     return Opened(row, program, limits, True, () if from_head else edited)
 
 
-def is_edit(before: bytes | None, after: bytes) -> bool:
+def is_edit(before: bytes, after: bytes) -> bool:
     """Whether more than the line ends differ: those of the disk may be git's doing."""
-    return before is None or before.replace(b"\r\n", b"\n") != after.replace(b"\r\n", b"\n")
+    return before.replace(b"\r\n", b"\n") != after.replace(b"\r\n", b"\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import pytest
 
 from autoresearch.testing.tiny import PROGRAM, TRAIN
 from tests.conftest import Call
+from tests.test_git import user
 from tests.test_import_log import SMALL
 
 KEYS = {
@@ -119,6 +120,12 @@ def test_an_uncommitted_edit_is_the_baseline_of_run(tiny_lab: Path, autoresearch
     (tiny_lab / "train.py").write_text(TRAIN.replace("X = 1.0", "X = 2.0"))
     said = autoresearch(tiny_lab, "run", "--experiments", "0").stdout
     assert "\ntrain.py has uncommitted edits: the baseline is of them\n" in said
+    user(tiny_lab, "rm", "-q", "--cached", "train.py")
+    user(tiny_lab, "commit", "-qm", "a lab that git has not yet")
+    assert (
+        "uncommitted"
+        not in autoresearch(tiny_lab, "run", "--experiments", "0", "--tag", "new").stdout
+    )
     assert rows(autoresearch, tiny_lab)[0]["val_bpb"] == 2.0
 
 
