@@ -115,8 +115,9 @@ def series(lab: Lab, view: StudyView, changes: Sequence[Experiment], head: str) 
     versions = [lab.contents(str(each.commit), names) for each in steps]
     if missing := [name for name in versions[0] if name not in ours]:
         raise StudyError(f"HEAD has no {missing[0]}: commit it first, then adopt")
+    origin = first_commit(view)
     if begun := begun_on(lab, view):
-        versions = [lab.contents(begun, names), *versions]
+        versions, origin = [lab.contents(begun, names), *versions], begun
     else:
         steps = changes
     known = [place for place, version in enumerate(versions) if version == ours]
@@ -124,7 +125,7 @@ def series(lab: Lab, view: StudyView, changes: Sequence[Experiment], head: str) 
     for each, base, theirs in zip(
         steps[start:], versions[start:], versions[start + 1 :], strict=False
     ):
-        merged = {name: merge(lab, view, name, each, ours, base, theirs) for name in theirs}
+        merged = {name: merge(lab, origin, name, each, ours, base, theirs) for name in theirs}
         if merged != ours:
             yield Step(each, merged)
         ours = merged
@@ -132,14 +133,15 @@ def series(lab: Lab, view: StudyView, changes: Sequence[Experiment], head: str) 
 
 def merge(
     lab: Lab,
-    view: StudyView,
+    origin: str,
     name: str,
     each: Experiment,
     ours: Files,
     base: Files,
     theirs: Files,
 ) -> bytes:
-    """A change's effect on one file. Raises StudyError where the user changed the same lines."""
+    """A change's effect on one file. Raises StudyError where the user changed the same lines;
+    `origin` is the commit that the study began on."""
     mine, old, new = (side.get(name, b"") for side in (ours, base, theirs))
     if b"\r\n" not in mine:  # HEAD keeps other line ends than the disk, as core.autocrlf has it
         old, new = old.replace(b"\r\n", b"\n"), new.replace(b"\r\n", b"\n")
@@ -149,11 +151,10 @@ def merge(
     if merged is None and each.number == 0:
         return mine  # the user has gone on from their own edit
     if merged is None:
-        begun = begun_on(lab, view) or first_commit(view)
         raise StudyError(
             f"{name}: HEAD differs from what the study began with in the very lines that "
             f"experiment #{each.number} changed ({clean_line(each.description, 80)}).\n"
-            f"Go to the commit that it began on (git switch --detach {begun[:7]}), adopt there, "
+            f"Go to the commit that it began on (git switch --detach {origin[:7]}), adopt there, "
             "and merge the branch by hand."
         )
     return merged

@@ -81,6 +81,19 @@ class StudyLimits:
         return ""
 
 
+def used_of(
+    experiments: Sequence[Experiment], used: Usage, waited_seconds: float
+) -> dict[str, float]:
+    """What a study has used of each of its limits."""
+    done = [each for each in experiments if each.verdict is not None]
+    return {
+        "experiments": float(max(0, len(done) - 1)),
+        "seconds": sum(each.seconds or 0.0 for each in done) + waited_seconds,
+        "tokens": float(used.tokens),
+        "cost_usd": used.cost_usd or 0.0,
+    }
+
+
 def typical_seconds(done: Experiment) -> float:
     """What one like it takes. The baseline was run several times over, as others are not."""
     return (done.seconds or 0.0) / (max(1, len(done.runs)) if done.number == 0 else 1)

@@ -230,7 +230,8 @@ def hand_edit(lab: Lab, store: Store, tag: str, program: Program) -> HandEdit:
             )
         merged[name] = content
     history = tuple(each for each in experiments if not each.is_open)
-    number = Memory(lab, tag, program).marks(history).get(fingerprint(merged))
+    memory = Memory(lab, tag, program)
+    number = memory.marks(history, memory.known(history)).get(fingerprint(merged))
     if number is not None:
         raise StudyError(
             f"your edit has been tried: it equals #{number}, formatting and comments aside. "

@@ -39,8 +39,7 @@ def propose(
     workspace.lay_out()
     idea = study.inbox.idea(listens(study.researcher)) if study.takes_ideas else None
     try:
-        desk = replace(desk_in(study, workspace, experiment, idea), withheld=withheld)
-        proposal = ask(study, desk, idea)
+        proposal = ask(study, desk_in(study, workspace, experiment, idea, withheld), idea)
         files = workspace.files()
     except ExperimentError:
         if idea is not None:  # the log says what it was that failed
@@ -54,7 +53,13 @@ def propose(
     return experiment
 
 
-def desk_in(study: Study, workspace: Workspace, experiment: Experiment, idea: Words | None) -> Desk:
+def desk_in(
+    study: Study,
+    workspace: Workspace,
+    experiment: Experiment,
+    idea: Words | None,
+    withheld: tuple[Path, ...],
+) -> Desk:
     """What the researcher sees of a workspace."""
     program, history = workspace.memory.program, workspace.history
     scratch = workspace.tree.with_name("scratch")
@@ -71,6 +76,7 @@ def desk_in(study: Study, workspace: Workspace, experiment: Experiment, idea: Wo
         python=study.python,
         machine=in_short(study.store.study(study.tag).machine),
         left=limits.left(history, used_by(study.store, study.tag), waited),
+        withheld=withheld,
     )  # fmt: skip
 
 

@@ -8,7 +8,9 @@ or U+FE0F behind one), but only there: elsewhere it is a place to hide a message
 import math
 import re
 import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from autoresearch.errors import UserError
 
@@ -65,6 +67,19 @@ def split_words(line: str, where: str) -> tuple[str, ...]:
             f"{where}: {clean_line(line, 80)!r} cannot be split into words ({error}): "
             "close the quotes"
         ) from error
+
+
+def json_value(
+    value: Any, word: Callable[[str], str] = plain, name: Callable[[str], str] = plain
+) -> Any:
+    """As JSON can hold it: what is no finite number is null; words and names as they are given."""
+    if isinstance(value, str):
+        return word(value)
+    if isinstance(value, Mapping):
+        return {name(str(key)): json_value(each, word, name) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(each, word, name) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def fenced(text: str, language: str = "text") -> str:

@@ -197,12 +197,12 @@ def test_a_damaged_page_is_made_anew(
 
 
 def test_a_page_comes_back_as_it_was_written(past: Past, tmp_path: Path) -> None:
-    marks = past.memory.marks(past.history)
+    marks = past.memory.marks(past.history, past.memory.known(past.history))
     wanted = {fingerprint({"train.py": text.encode()}): n for n, text in enumerate((TRAIN, BETTER))}
     assert marks == wanted
     assert not past.kept.exists(), "a reader writes nothing"
     past.shown(tmp_path / "history")
-    assert past.memory.marks(past.history) == marks
+    assert past.memory.marks(past.history, past.memory.known(past.history)) == marks
     key = key_of(past.history[1])
     page = Page.read(past.kept / "0001.json", key)
     assert page is not None
@@ -283,7 +283,7 @@ def test_the_themes_are_those_of_the_pages_and_nothing_is_written(tmp_path: Path
     past = Past(make_tiny_lab(tmp_path / "lab"))
     for text in (TRAIN, BETTER, None, OTHER, TRAIN.replace("Y = 0.5", "Y = 0.7")):
         past.add(text)
-    themes = past.memory.themes(past.history)
+    themes = past.memory.themes(past.history, past.memory.known(past.history))
     assert themes == {
         1: (Theme("X", "1.0", "2.0"),),
         3: (Theme("X", "1.0", "5.0"),),
@@ -293,4 +293,7 @@ def test_the_themes_are_those_of_the_pages_and_nothing_is_written(tmp_path: Path
     past.memory.lay_out(past.history, tmp_path / "desk")
     page = past.kept / "0001.json"
     page.write_text(page.read_text().replace("2.0", "2.25"))
-    assert past.memory.themes(past.history) == {**themes, 1: (Theme("X", "1.0", "2.25"),)}
+    assert past.memory.themes(past.history, past.memory.known(past.history)) == {
+        **themes,
+        1: (Theme("X", "1.0", "2.25"),),
+    }

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -18,6 +18,7 @@ from autoresearch.errors import StudyError
 from autoresearch.lab import Lab
 from autoresearch.program import Program, parse_count, parse_dollars, parse_duration
 from autoresearch.store import Store
+from autoresearch.text import json_value
 
 NARROWEST, USUAL = 50, 80  # columns: in fewer a table vanishes, as with COLUMNS=0
 
@@ -76,15 +77,7 @@ def of_system(error: OSError) -> str:
 
 def json_text(value: Any) -> str:
     """As JSON has it: a number that is none, or has no end, is null."""
-    return json.dumps(finite(value), indent=1, allow_nan=False)
-
-
-def finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: finite(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(json_value(value, str, str), indent=1, allow_nan=False)
 
 
 class Parsed(click.ParamType[Any]):

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from autoresearch.activity import HELD, PROPOSING, SCORING, TRAINING, WAITING, seen
+from autoresearch.budget import used_of
 from autoresearch.experiment import Experiment, Usage, incumbent, weakest_tier
 from autoresearch.lab import Lab
 from autoresearch.ledger import untold, used_by, waited
@@ -86,12 +87,7 @@ class Status:
     @property
     def limits(self) -> tuple[Limit, ...]:
         """Those that the last engine began with."""
-        used = {
-            "experiments": float(max(0, len(self.done) - 1)),
-            "seconds": self.seconds + self.waited_seconds,
-            "tokens": float(self.used.tokens),
-            "cost_usd": self.used.cost_usd or 0.0,
-        }
+        used = used_of(self.experiments, self.used, self.waited_seconds)
         added, found = self.state.added, []
         for name in DIMENSIONS:
             if (given := getattr(self.state.given, name, None)) is not None:

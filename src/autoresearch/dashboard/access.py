@@ -107,10 +107,8 @@ class Gate:
             return refused("this server goes by another name", 421)
         if request.method not in ("GET", "HEAD", "POST"):
             return refused("nothing can be done that way", 405)
-        if (
-            request.method == "GET" and request.url.path == "/"
-        ):  # the empty page; a link may lead to it
-            return None
+        if request.method == "GET" and request.url.path == "/":
+            return None  # the empty page: a link may lead to it
         return self.inside(request)
 
     def inside(self, request: Request) -> Response | None:

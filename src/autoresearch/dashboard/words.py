@@ -4,28 +4,20 @@ The page shows all of it as text, never as markup; here goes what would steer a 
 escape sequences, hidden characters, a turned reading direction.
 """
 
-from collections.abc import Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from autoresearch.text import clean, plain
+from autoresearch.text import clean, json_value, plain
 
 TAIL_BYTES = 48 * 2**10  # of a log or a talk: more is read in the terminal
-LONGEST = 4000
+LONGEST, LONGEST_NAME = 4000, 200
 
 
 def harmless(value: Any) -> Any:
     """JSON values with harmless words in them; numbers that JSON has not become None."""
-    if isinstance(value, str):
-        return plain(value[:LONGEST])
-    if isinstance(value, Mapping):
-        return {plain(str(name)[:200]): harmless(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [harmless(each) for each in value]
-    if isinstance(value, float) and not isfinite(value):
-        return None
-    return value
+    return json_value(
+        value, lambda word: plain(word[:LONGEST]), lambda name: plain(name[:LONGEST_NAME])
+    )
 
 
 def tail(path: Path) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict, astuple
 from pathlib import Path
 
-from autoresearch.exports.rows import Export, cleaned
+from autoresearch.exports.rows import Export
+from autoresearch.text import json_value
 
 PARSED = ("scores", "figures", "config")  # columns that hold JSON: here they are what they hold
 
@@ -16,7 +17,9 @@ def write(export: Export, path: Path) -> None:
         facts = asdict(row) | {name: json.loads(getattr(row, name)) for name in PARSED}
         if export.curves:
             points = export.curves.get(row.number, ())
-            facts["curve"] = [cleaned(astuple(point)) for point in points]
+            facts["curve"] = [json_value(astuple(point)) for point in points]
         experiments.append(facts)
     whole = {"format": 1, "study": asdict(export.facts), "experiments": experiments}
-    path.write_text(json.dumps(cleaned(whole), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(json_value(whole), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )

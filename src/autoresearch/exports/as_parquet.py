@@ -9,14 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoresearch.exports.base import curves_path
-from autoresearch.exports.rows import Export, Point, Row, cleaned
+from autoresearch.exports.rows import Export, Point, Row
+from autoresearch.text import json_value
 
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 def write(export: Export, path: Path) -> None:
     """The facts are under the key `autoresearch`, as JSON."""
-    facts = json.dumps(cleaned(asdict(export.facts)), allow_nan=False)
+    facts = json.dumps(json_value(asdict(export.facts)), allow_nan=False)
     save(path, Row, [astuple(row) for row in export.rows], {"autoresearch": facts})
     if export.curves:
         points = [

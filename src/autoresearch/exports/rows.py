@@ -5,11 +5,9 @@ experiments are cleaned. docs/exports.md lists the columns; a test keeps it true
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from autoresearch.analysis.view import StudyView, has_score, score_of
 from autoresearch.errors import StudyError
@@ -17,7 +15,7 @@ from autoresearch.experiment import UNKNOWN_SEED, Experiment, Usage
 from autoresearch.lab import Lab, curve_path
 from autoresearch.program import Program
 from autoresearch.store import Store, StudyRow
-from autoresearch.text import plain
+from autoresearch.text import json_value, plain
 
 MOST_CURVE_BYTES = 64 * 2**20  # of one experiment
 
@@ -168,7 +166,7 @@ def row_of(view: StudyView, each: Experiment, used: Usage, best: float | None) -
         gain=None if each.delta is None else view.as_gain(each.delta),
         best=best,
         runs=len(each.runs),
-        scores=json.dumps(cleaned([one.score for one in each.runs if one.score is not None])),
+        scores=json.dumps(json_value([one.score for one in each.runs if one.score is not None])),
         description=plain(each.description),
         hypothesis=plain(each.hypothesis),
         reason=plain(each.reason),
@@ -188,20 +186,9 @@ def row_of(view: StudyView, each: Experiment, used: Usage, best: float | None) -
         output_tokens=None if each.is_imported else used.output_tokens,
         cached_tokens=None if each.is_imported else used.cached_tokens,
         cost_usd=used.cost_usd,
-        figures=json.dumps(cleaned(figures)),
-        config=json.dumps(cleaned(dict(run.config) if run else {})),
+        figures=json.dumps(json_value(figures)),
+        config=json.dumps(json_value(dict(run.config) if run else {})),
     )
-
-
-def cleaned(value: Any) -> Any:
-    """JSON values with their words made plain; what is no finite number is null."""
-    if isinstance(value, str):
-        return plain(value)
-    if isinstance(value, Mapping):
-        return {plain(str(name)): cleaned(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [cleaned(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_curves(folder: Path, numbers: Sequence[int]) -> Iterator[tuple[int, list[Point]]]:

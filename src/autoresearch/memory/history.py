@@ -83,30 +83,35 @@ class Memory:
         twins = (each for each, page in self._pages(history) if page.fingerprint == mark)
         return next(filter(has_run, twins), None)
 
-    def themes(self, history: tuple[Experiment, ...]) -> dict[int, tuple[Theme, ...]]:
-        """Where each change was made, by number. For readers: nothing is written."""
-        found, unknown, by_number = {}, list[Pair](), {each.number: each for each in history}
+    def known(self, history: tuple[Experiment, ...]) -> dict[int, Page]:
+        """The pages that are there, by number. For readers: nothing is written, here and below."""
+        read = (
+            (each, Page.read(self._home / f"{each.number:04d}.json", key_of(each)))
+            for each in history
+        )
+        return {each.number: page for each, page in read if page}
+
+    def themes(
+        self, history: tuple[Experiment, ...], known: Mapping[int, Page]
+    ) -> dict[int, tuple[Theme, ...]]:
+        """Where each change was made, by number."""
+        by_number, unknown = {each.number: each for each in history}, list[Pair]()
+        found = {number: page.themes for number, page in known.items()}
         for each in history:
-            page = Page.read(self._home / f"{each.number:04d}.json", key_of(each))
             parent = None if each.parent is None else by_number.get(each.parent)
-            if page:
-                found[each.number] = page.themes
-            elif each.commit and parent and parent.commit:
+            if each.number not in known and each.commit and parent and parent.commit:
                 unknown.append((each.number, parent.commit, each.commit))
         for first in range(0, len(unknown), AT_ONCE):
             found |= self._touched(unknown[first : first + AT_ONCE])
         return {number: themes for number, themes in found.items() if themes}
 
-    def marks(self, history: tuple[Experiment, ...]) -> dict[str, int]:
-        """The fingerprints of the files of all that ran, each with the first that had it. For
-        readers: nothing is written."""
-        found, unknown = dict[int, str](), list[Experiment]()
-        for each in filter(has_run, history):
-            page = Page.read(self._home / f"{each.number:04d}.json", key_of(each))
-            if page:
-                found[each.number] = page.fingerprint
-            else:
-                unknown.append(each)
+    def marks(self, history: tuple[Experiment, ...], known: Mapping[int, Page]) -> dict[str, int]:
+        """The fingerprints of the files of all that ran, each with the first that had it."""
+        ran = list(filter(has_run, history))
+        found = {
+            each.number: known[each.number].fingerprint for each in ran if each.number in known
+        }
+        unknown = [each for each in ran if each.number not in known]
         for first in range(0, len(unknown), AT_ONCE):
             some = unknown[first : first + AT_ONCE]
             commits = [str(each.commit) for each in some]

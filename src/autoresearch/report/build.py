@@ -45,6 +45,7 @@ def view(lab: Lab, store: Store, tag: str, program: Program) -> StudyView:
     row, experiments = store.study(tag), store.experiments(tag)
     finished = tuple(each for each in experiments if not each.is_open)
     memory = Memory(lab, tag, program)
+    known = memory.known(finished)
     study = StudyView(
         tag=tag,
         program=program,
@@ -54,8 +55,8 @@ def view(lab: Lab, store: Store, tag: str, program: Program) -> StudyView:
         machine=row.machine,
         diffs=diffs(lab, program, experiments),
         final=store.final(tag),
-        themes=memory.themes(finished),
-        ran=frozenset(memory.marks(finished)),
+        themes=memory.themes(finished, known),
+        ran=frozenset(memory.marks(finished, known)),
         usage=store.usage(tag),
         researcher=row.researcher,
         keep_rule=row.keep_rule,

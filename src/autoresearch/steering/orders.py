@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from autoresearch.budget import used_of
 from autoresearch.errors import LabError, StudyError
 from autoresearch.experiment import IMPORTED, Experiment, Verdict, incumbent
 from autoresearch.lab import Lab
@@ -84,7 +85,7 @@ def give(
                 f"study {tag} was imported from a log: nothing runs in it, or ever will"
             )
         state, experiments = steering_of(store, tag), store.experiments(tag)
-        used = _used(store, tag, experiments)
+        used = used_of(experiments, used_by(store, tag), waited(store, tag))
         sight = Sight(tag, program, experiments, state, at_work(lab, state), used, lab)
         facts, sentence = CHECKS[kind](sight, data)
         if facts is not None:
@@ -97,16 +98,6 @@ def give(
                 sentence += _built(len(changed - {facts["experiment"]}))
                 sentence += _follow(lab, store, tag, program)
     return sentence
-
-
-def _used(store: Store, tag: str, experiments: tuple[Experiment, ...]) -> Mapping[str, float]:
-    done, used = [each for each in experiments if not each.is_open], used_by(store, tag)
-    return {
-        "experiments": max(0, len(done) - 1),
-        "seconds": sum(each.seconds or 0.0 for each in done) + waited(store, tag),
-        "tokens": used.tokens,
-        "cost_usd": used.cost_usd or 0.0,
-    }
 
 
 def _standing(experiments: tuple[Experiment, ...]) -> set[int]:
